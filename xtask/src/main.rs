@@ -1,1 +1,25 @@
-fn main() {}
+//! The repository's own tasks: `cargo xtask COMMAND`. A command is a file; this one only lists them.
+
+mod guests;
+mod repo;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "The repository's own tasks", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the guests that the tests, the demo and the benchmarks run, and the tools that they need.
+    Guests(guests::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Guests(args) => guests::run(&args),
+    }
+}

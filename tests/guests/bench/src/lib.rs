@@ -1,0 +1,48 @@
+//! The guest of the benchmarks: `echo` gives the payload back; `tick` does the same with one host call inside.
+//! Nothing is allocated beyond what the canonical ABI needs for the arguments.
+
+wit_bindgen::generate!({
+    inline: "
+        package guest:bench;
+        world bench {
+            import troupe:actor/host@0.1.0;
+            export troupe:actor/gen-server@0.1.0;
+            export troupe:actor/gen-event@0.1.0;
+        }
+    ",
+    path: "../../../wit/troupe-actor",
+    world: "guest:bench/bench",
+    generate_all,
+});
+
+use exports::troupe::actor::{gen_event, gen_server};
+use troupe::actor::host;
+
+struct Bench;
+export!(Bench);
+
+impl gen_server::Guest for Bench {
+    fn handle_request(_from: String, message_type: String, payload: Vec<u8>) -> Result<Vec<u8>, String> {
+        match message_type.as_str() {
+            "echo" => Ok(payload),
+            "tick" => {
+                core::hint::black_box(host::now_millis());
+                Ok(payload)
+            }
+            _ => Err(format!("unknown message type: {message_type}")),
+        }
+    }
+}
+
+impl gen_event::Guest for Bench {
+    fn handle_event(_from: String, message_type: String, _payload: Vec<u8>) -> Result<(), String> {
+        match message_type.as_str() {
+            "echo" => Ok(()),
+            "tick" => {
+                core::hint::black_box(host::now_millis());
+                Ok(())
+            }
+            _ => Err(format!("unknown message type: {message_type}")),
+        }
+    }
+}
