@@ -1,13 +1,26 @@
 //! The manifest: what `troupe.toml` says of an actor, as types and as text.
 //!
-//! `types` holds what a manifest means (also for those who build it in Rust), `parse` reads text with the place of every
-//! key, `resolve` turns it into [`ActorSpec`]s: paths relative to the manifest, defaults, limits checked at their edges.
-//! `canonical` writes grants and limits as the one text that stands in an actor's genesis record. An unknown key is an
-//! error that names the nearest known one, the file, the line and the column.
+//! `types` holds what a manifest means (also for those who build it in Rust), `parse` and `theater` read text with the
+//! place of every key, `resolve` turns it into [`ActorSpec`]s: paths relative to the manifest, defaults, limits checked at
+//! their `edges`. `canonical` writes grants and limits as the one text that stands in an actor's genesis record. An
+//! unknown key is an error that names the nearest known one, the file, the line and the column.
 
+mod canonical;
+pub mod edges;
+mod error;
+mod init;
+mod parse;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod text;
+mod theater;
 mod types;
+pub mod units;
 
+pub use error::{Error, Place};
+pub use resolve::MAX_MANIFEST;
 pub use types::{
-    ActorPattern, ActorSpec, ComponentRef, Environment, FilesystemGrant, Grants, Keep, Limits,
-    Messaging, Mode, OnFault, RandomGrant, Snapshots, Supervision,
+    ActorPattern, ActorSpec, ComponentRef, Environment, FilesystemGrant, Grants, Keep, Limits, Manifest, Messaging,
+    Mode, OnFault, RandomGrant, Snapshots, Strategy, Supervision,
 };

@@ -200,11 +200,7 @@ pub struct RandomGrant {
 
 impl Default for RandomGrant {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            seed: None,
-            max_bytes: None,
-        }
+        Self { enabled: true, seed: None, max_bytes: None }
     }
 }
 
@@ -234,9 +230,7 @@ impl ActorPattern {
         let parts: Vec<&str> = text.split('/').collect();
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-*".contains(c);
         if parts.len() > 2 {
-            return Err(format!(
-                "`{text}` has more than one `/`; a pattern is `name` or `namespace/name`"
-            ));
+            return Err(format!("`{text}` has more than one `/`; a pattern is `name` or `namespace/name`"));
         }
         if let Some(part) = parts.iter().find(|p| p.is_empty() || p.len() > 63) {
             return Err(format!("`{part}` in `{text}` must have 1 to 63 characters"));
@@ -261,10 +255,7 @@ impl ActorPattern {
                 glob(namespace.as_bytes(), target.namespace().as_bytes())
                     && glob(name.as_bytes(), target.name().as_bytes())
             }
-            None => {
-                target.namespace() == own_namespace
-                    && glob(self.0.as_bytes(), target.name().as_bytes())
-            }
+            None => target.namespace() == own_namespace && glob(self.0.as_bytes(), target.name().as_bytes()),
         }
     }
 }
@@ -396,9 +387,27 @@ pub struct Snapshots {
 
 impl Default for Snapshots {
     fn default() -> Self {
-        Self {
-            keep: Keep::All,
-            max_replay: 100_000,
-        }
+        Self { keep: Keep::All, max_replay: 100_000 }
     }
+}
+
+/// Which children are started again when one of them ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// That one.
+    #[default]
+    OneForOne,
+    /// All.
+    OneForAll,
+    /// That one and those started after it.
+    RestForOne,
+}
+
+/// A manifest, read and resolved: one actor, or an application's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// The actors in the order in which they are started; never empty.
+    pub actors: Vec<ActorSpec>,
+    /// How an application's children depend on each other; `None` for a manifest of one actor.
+    pub strategy: Option<Strategy>,
 }

@@ -1,0 +1,242 @@
+//! Grants and limits as one canonical text each: what stands in an actor's genesis record.
+//!
+//! Every key is written, in one order, so that the text is a function of the value and its meaning does not move when a
+//! default does. It is TOML, the body of `[grants]` and of `[limits]`, and is read by the code that reads manifests.
+//! Limits go down to the microsecond.
+
+use std::fmt::Write as _;
+
+use super::error::Error;
+use super::parse;
+use super::text::{Doc, Section};
+use super::types::{Grants, Limits};
+use super::units::write_duration;
+
+impl Limits {
+    /// The canonical text.
+    pub fn to_toml(&self) -> String {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+        let lines = [
+            ("memory", quoted(&self.memory.to_string())),
+            ("tables", self.tables.to_string()),
+            ("fuel", self.fuel.to_string()),
+            ("deadline", quoted(&or_none(self.deadline.map(write_duration)))),
+            ("mailbox", self.mailbox.to_string()),
+            ("outstanding-calls", self.outstanding_calls.to_string()),
+            ("payload", quoted(&self.payload.to_string())),
+            ("max-turn-journal", quoted(&self.max_turn_journal.to_string())),
+            ("max-journal", quoted(&or_none(self.max_journal.map(|b| b.to_string())))),
+            ("max-keys", self.max_keys.to_string()),
+        ];
+        written(&lines)
+    }
+
+    /// Reads the canonical text, or any body of a `[limits]` section.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        read("the limits", text, parse::LIMIT_KEYS, parse::limits)
+    }
+}
+
+impl Grants {
+    /// The canonical text.
+    pub fn to_toml(&self) -> String {
+        let random = {
+            let mut text = format!("{{ enabled = {}", self.random.enabled);
+            if let Some(seed) = self.random.seed {
+                let _ = write!(text, ", seed = {seed}");
+            }
+            if let Some(max) = self.random.max_bytes {
+                let _ = write!(text, ", max-bytes = {}", quoted(&max.to_string()));
+            }
+            text + " }"
+        };
+        let messaging = match &self.messaging {
+            None => "false".to_owned(),
+            Some(m) => format!("{{ to = {} }}", list(m.to.iter().map(|p| quoted(p.as_str())))),
+        };
+        let environment = match &self.environment {
+            None => "false".to_owned(),
+            Some(e) => {
+                let vars = e.vars.iter().map(|(k, v)| format!("{} = {}", quoted(k), quoted(v)));
+                format!(
+                    "{{ vars = {{ {} }}, inherit = {} }}",
+                    vars.collect::<Vec<_>>().join(", "),
+                    list(e.inherit.iter().map(|s| quoted(s)))
+                )
+            }
+        };
+        let filesystem = list(self.filesystem.iter().map(|f| {
+            format!(
+                "{{ host = {}, guest = {}, read-only = {}, repeat = {} }}",
+                quoted(&f.host.to_string_lossy()),
+                quoted(&f.guest),
+                f.read_only,
+                f.repeat
+            )
+        }));
+        let lines = [
+            ("clocks", self.clocks.to_string()),
+            ("random", random),
+            ("host", self.host.to_string()),
+            ("stdio", self.stdio.to_string()),
+            ("messaging", messaging),
+            ("environment", environment),
+            ("arguments", list(self.arguments.iter().map(|s| quoted(s)))),
+            ("filesystem", filesystem),
+        ];
+        written(&lines)
+    }
+
+    /// Reads the canonical text, or any body of a `[grants]` section. Paths are taken as they are.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        read("the grants", text, parse::GRANT_KEYS, |section| Ok(parse::grants(section)?.0))
+    }
+}
+
+fn read<T>(
+    name: &str,
+    text: &str,
+    known: &[&str],
+    f: impl Fn(&Section<'_, '_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let doc = Doc { name, text };
+    let table = doc.table()?;
+    f(&Section::root(&doc, &table, known)?)
+}
+
+fn written(lines: &[(&str, String)]) -> String {
+    lines.iter().fold(String::new(), |mut out, (key, value)| {
+        let _ = writeln!(out, "{key} = {value}");
+        out
+    })
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    format!("[{}]", items.collect::<Vec<_>>().join(", "))
+}
+
+/// A basic TOML string. Escapes by hand: the same bytes whatever the TOML crate's version.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c < ' ' || c == '\u{7f}' => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{ActorPattern, Environment, FilesystemGrant, Messaging, RandomGrant};
+    use std::collections::BTreeMap;
+    use std::num::NonZeroU32;
+    use std::path::PathBuf;
+    use std::time::Duration;
+    use troupe_log::ByteCount;
+
+    /// A small generator, so that the property needs no crate: the same values on every run.
+    struct Random(u64);
+    impl Random {
+        fn next(&mut self, below: u64) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0 % below
+        }
+        fn flip(&mut self) -> bool {
+            self.next(2) == 1
+        }
+        fn text(&mut self) -> String {
+            let letters = ['a', '"', '\\', '\n', '\u{7f}', '\u{0}', '=', '#', '\u{e9}', '\u{1F3AD}', ' '];
+            let n = self.next(8);
+            (0..n).map(|_| letters[self.next(11) as usize]).collect()
+        }
+    }
+
+    fn limits(r: &mut Random) -> Limits {
+        let payload = 1 + r.next(1 << 20);
+        let turn = payload + r.next(1 << 20);
+        Limits {
+            memory: ByteCount((64 << 10) + r.next(1 << 30)),
+            tables: r.next(10_000_000) as u32,
+            fuel: 1 + r.next(i64::MAX as u64),
+            deadline: r.flip().then(|| Duration::from_micros(1000 + r.next(1 << 40))),
+            mailbox: NonZeroU32::new(1 + r.next(1_000_000) as u32).unwrap(),
+            outstanding_calls: r.next(1_000_000) as u32,
+            payload: ByteCount(payload),
+            max_turn_journal: ByteCount(turn),
+            max_journal: r.flip().then(|| ByteCount(turn + r.next(1 << 40))),
+            max_keys: r.next(10_000_000) as u32,
+        }
+    }
+
+    fn grants(r: &mut Random) -> Grants {
+        let patterns = ["*", "worker-*", "other/*", "a*b*c"];
+        Grants {
+            clocks: r.flip(),
+            random: RandomGrant {
+                enabled: r.flip(),
+                seed: r.flip().then(|| if r.flip() { u64::MAX } else { r.next(u64::MAX) }),
+                max_bytes: r.flip().then(|| ByteCount(r.next(1 << 20))),
+            },
+            host: r.flip(),
+            stdio: r.flip(),
+            messaging: r.flip().then(|| Messaging {
+                to: (0..r.next(4)).map(|i| ActorPattern::parse(patterns[i as usize]).unwrap()).collect(),
+            }),
+            environment: r.flip().then(|| Environment {
+                vars: (0..r.next(3)).map(|i| (format!("V{i} \"{}", r.next(9)), r.text())).collect::<BTreeMap<_, _>>(),
+                inherit: (0..r.next(3)).map(|i| format!("I{i}")).collect(),
+            }),
+            arguments: (0..r.next(4)).map(|_| r.text()).collect(),
+            filesystem: (0..r.next(3))
+                .map(|i| FilesystemGrant {
+                    host: PathBuf::from(format!("/h/{}", r.text())),
+                    guest: format!("/g{i}"),
+                    read_only: r.flip(),
+                    repeat: r.flip(),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn reading_what_was_written_gives_the_same_and_the_same_text() {
+        let mut r = Random(0x9e37_79b9_7f4a_7c15);
+        for _ in 0..2000 {
+            let l = limits(&mut r);
+            let text = l.to_toml();
+            let back = Limits::from_toml(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(back, l, "{text}");
+            assert_eq!(back.to_toml(), text);
+            let g = grants(&mut r);
+            let text = g.to_toml();
+            let back = Grants::from_toml(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(back, g, "{text}");
+            assert_eq!(back.to_toml(), text);
+        }
+    }
+
+    #[test]
+    fn the_default_text_does_not_change_by_accident() {
+        assert_eq!(
+            Limits::default().to_toml(),
+            "memory = \"16MiB\"\ntables = 20000\nfuel = 1000000000\ndeadline = \"5s\"\nmailbox = 1024\n\
+             outstanding-calls = 64\npayload = \"1MiB\"\nmax-turn-journal = \"64MiB\"\nmax-journal = \"none\"\nmax-keys = 100000\n"
+        );
+        assert_eq!(
+            Grants::default().to_toml(),
+            "clocks = true\nrandom = { enabled = true }\nhost = true\nstdio = true\nmessaging = false\n\
+             environment = false\narguments = []\nfilesystem = []\n"
+        );
+    }
+}

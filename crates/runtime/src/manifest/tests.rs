@@ -1,0 +1,418 @@
+//! The manifest from outside: whole files in, specs or error messages out.
+
+use std::fs;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use troupe_log::{ActorId, ByteCount};
+
+use super::*;
+
+/// A folder with a component and some data in it.
+fn folder() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("counter.wasm"), b"\0asm").unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    dir
+}
+
+fn parse(text: &str) -> Result<Manifest, Error> {
+    let dir = folder();
+    Manifest::parse(text, "troupe.toml", Some(dir.path()))
+}
+
+fn error(text: &str) -> String {
+    parse(text).expect_err(text).to_string()
+}
+
+/// The smallest manifest, with a section added.
+fn with(section: &str) -> String {
+    format!("[actor]\nname = \"counter\"\ncomponent = \"counter.wasm\"\n{section}")
+}
+
+#[test]
+fn the_manifest_of_the_design_is_read_whole() {
+    let dir = folder();
+    let text = r#"
+[actor]
+name = "counter"
+component = "counter.wasm"
+journal = "buffered"
+init = { text = "7" }
+fsm-state = "idle"
+[limits]
+memory = "32MiB"
+fuel = 2_000_000_000
+deadline = "none"
+mailbox = 16
+payload = 4096
+max-journal = "1GiB"
+[grants]
+clocks = false
+arguments = ["--verbose"]
+[grants.random]
+seed = 7
+[grants.messaging]
+to = ["worker-*", "bank/acct-*"]
+[grants.environment]
+vars = { LANG = "C" }
+inherit = ["TZ"]
+[[grants.filesystem]]
+host = "./data"
+guest = "/data"
+read-only = true
+[supervision]
+on-fault = "fresh"
+attempts = 1
+max-restarts = 0
+window = "30s"
+[snapshots]
+keep = "7d"
+max-replay = 50
+[bind]
+"bank:ledger/account" = "acct-1"
+"bank:ledger/audit" = "other/audit"
+"#;
+    let manifest = Manifest::parse(text, "troupe.toml", Some(dir.path())).unwrap();
+    assert_eq!(manifest.strategy, None);
+    let [spec] = manifest.actors.as_slice() else {
+        panic!("one actor");
+    };
+    assert_eq!(spec.id, ActorId::parse("default/counter").unwrap());
+    assert_eq!(spec.component, ComponentRef::Path(dir.path().join("counter.wasm")));
+    assert_eq!(spec.journal, Mode::Buffered);
+    assert_eq!(spec.init, b"7");
+    assert_eq!(spec.initial_fsm_state, "idle");
+    assert_eq!(
+        spec.limits,
+        Limits {
+            memory: ByteCount(32 << 20),
+            fuel: 2_000_000_000,
+            deadline: None,
+            mailbox: 16.try_into().unwrap(),
+            payload: ByteCount(4096),
+            max_journal: Some(ByteCount(1 << 30)),
+            ..Limits::default()
+        }
+    );
+    let g = &spec.grants;
+    assert!(!g.clocks && g.host && g.stdio && g.random.enabled);
+    assert_eq!(g.random.seed, Some(7));
+    assert_eq!(g.arguments, ["--verbose"]);
+    let env = g.environment.as_ref().unwrap();
+    assert_eq!(env.vars["LANG"], "C");
+    assert_eq!(env.inherit, ["TZ"]);
+    assert_eq!(g.filesystem[0].host, dir.path().join("data"));
+    assert!(g.filesystem[0].read_only && !g.filesystem[0].repeat);
+    assert_eq!(spec.supervision.on_fault, OnFault::Fresh);
+    assert_eq!(spec.supervision.window, Duration::from_secs(30));
+    assert_eq!(spec.snapshots.keep, Keep::For(Duration::from_secs(7 * 86_400)));
+    assert_eq!(spec.bind["bank:ledger/account"], "default/acct-1");
+    assert_eq!(spec.bind["bank:ledger/audit"], "other/audit");
+}
+
+#[test]
+fn what_is_left_out_has_the_defaults_of_the_types() {
+    let spec = parse(&with("")).unwrap().actors.remove(0);
+    let plain = ActorSpec::new(spec.id.clone(), spec.component.clone());
+    assert_eq!(spec, plain);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_the_file_and_the_place() {
+    let cases = [
+        (
+            with("[limits]\n  memroy = \"1MiB\""),
+            "troupe.toml:5:3: unknown key `memroy` in [limits]; the nearest known key is `memory`",
+        ),
+        (
+            with("[limit]\nfuel = 1"),
+            "troupe.toml:4:2: unknown key `limit` in the manifest; the nearest known key is `limits`",
+        ),
+        (with("fuel = 5"), "troupe.toml:4:1: unknown key `fuel` in [actor]; `fuel` belongs in [limits]"),
+        (
+            with("[grants.random]\nsed = 1"),
+            "troupe.toml:5:1: unknown key `sed` in [grants.random]; the nearest known key is `seed`",
+        ),
+        (
+            with("[[grants.filesystem]]\nhost = \"data\"\nguest = \"/d\"\nreadonly = true"),
+            "troupe.toml:7:1: unknown key `readonly` in [grants.filesystem]; the nearest known key is `read-only`",
+        ),
+        (with("[grants.clocks]\nwall = true"), "unknown key `wall` in [grants.clocks]; nothing is known there"),
+    ];
+    for (text, start) in cases {
+        let message = error(&text);
+        assert!(message.contains(start), "{message}\nshould have: {start}");
+    }
+}
+
+#[test]
+fn a_bad_value_says_what_it_is_and_what_it_may_be() {
+    let cases = [
+        ("[limits]\nmemory = \"16Mib\"", "`limits.memory` is \"16Mib\", no amount of bytes; write it like \"64KiB\""),
+        ("[limits]\nmemory = \"63KiB\"", "`limits.memory` is 63KiB; at least 64KiB, at most 4GiB"),
+        ("[limits]\nmailbox = 0", "`limits.mailbox` is 0; at least 1"),
+        ("[limits]\nmailbox = 1_000_001", "`limits.mailbox` is 1000001; at least 1, at most 1000000"),
+        ("[limits]\nfuel = -1", "`limits.fuel` is -1; it cannot be negative"),
+        ("[limits]\nfuel = \"many\"", "`limits.fuel` must be a whole number, not a string"),
+        ("[limits]\ndeadline = 5", "`limits.deadline` must be a duration in quotes, not a whole number"),
+        ("[limits]\ndeadline = \"0s\"", "`limits.deadline` is 0s; at least 1ms, at most 3650d, or \"none\""),
+        ("[limits]\npayload = \"65MiB\"", "`max-turn-journal` is 64MiB; at least `payload`, here 65MiB"),
+        (
+            "[supervision]\non-fault = \"retry\"",
+            "`supervision.on-fault` is \"retry\"; it is one of restore, skip, fresh, stop",
+        ),
+        ("[supervision]\nattempts = 1001", "`supervision.attempts` is 1001; at least 1, at most 1000"),
+        ("[snapshots]\nkeep = \"some\"", "`snapshots.keep` is \"some\"; it is `all`, `base`, or a duration"),
+        ("[snapshots]\nmax-replay = 0", "`snapshots.max-replay` is 0"),
+        ("[grants]\nenvironment = true", "the whole environment is never handed on"),
+        ("[grants.messaging]\nto = [\"UPPER\"]", "`U` cannot stand in an actor id"),
+        (
+            "[[grants.filesystem]]\nhost = \"data\"\nguest = \"data\"",
+            "`grants.filesystem.guest` is \"data\"; the guest's path begins with `/`",
+        ),
+        (
+            "[[grants.filesystem]]\nhost = \"nowhere\"\nguest = \"/d\"",
+            "where there is no directory; make it with `mkdir -p",
+        ),
+        (
+            "[[grants.filesystem]]\nhost = \"data\"\nguest = \"/d\"\n[[grants.filesystem]]\nhost = \"data\"\nguest = \"/d\"",
+            "grants the guest's `/d` twice",
+        ),
+        ("[bind]\naccount = \"acct-1\"", "`bind.account` is no interface"),
+        ("[bind]\n\"bank:ledger/account\" = \"Acct\"", "is bound to \"Acct\", no actor id"),
+    ];
+    for (section, part) in cases {
+        let message = error(&with(section));
+        assert!(message.contains(part), "{message}\nshould have: {part}");
+        assert!(message.starts_with("troupe.toml:"), "{message}");
+    }
+    let cases = [
+        ("", "the manifest needs `actor`"),
+        ("[actor]\nname = \"a\"", "troupe.toml:1:1: [actor] needs `component`; add component = \"counter.wasm\""),
+        ("[actor]\nname = \"A b\"\ncomponent = \"counter.wasm\"", "`actor.name` is \"A b\", no actor id"),
+        (
+            "[actor]\nname = \"a\"\ncomponent = \"none.wasm\"",
+            "none.wasm, where there is no file; build it (`troupe build`)",
+        ),
+        ("[actor]\nname = \"a\"\ncomponent = \"blake3:12\"", "is no digest"),
+        ("[actor\n", "troupe.toml:1:"),
+        ("[actor]\nname = \"a\"\ncomponent = \"counter.wasm\"\njournal = \"yes\"", "one of durable, buffered, off"),
+    ];
+    for (text, part) in cases {
+        let message = error(text);
+        assert!(message.contains(part), "{message}\nshould have: {part}");
+    }
+}
+
+#[test]
+fn a_component_is_a_path_a_name_with_version_or_a_digest() {
+    let component = |text: &str| {
+        let text = format!("[actor]\nname = \"a\"\ncomponent = \"{text}\"");
+        parse(&text).map(|m| m.actors[0].component.clone())
+    };
+    assert_eq!(
+        component("counter@1.2.0").unwrap(),
+        ComponentRef::Named { name: "counter".into(), version: "1.2.0".into() }
+    );
+    let digest = troupe_log::Digest::of(b"x");
+    assert_eq!(component(&digest.to_string()).unwrap(), ComponentRef::Digest(digest));
+    let message = component("./a@b/c.wasm").unwrap_err().to_string();
+    assert!(message.contains("there is no file"), "a path: {message}");
+    let message = component("name@1.wasm").unwrap_err().to_string();
+    assert!(message.contains("there is no file"), "a path: {message}");
+}
+
+#[test]
+fn init_has_four_forms_and_exactly_one_of_them() {
+    let init = |form: &str| {
+        let dir = folder();
+        fs::write(dir.path().join("state.bin"), [0xff, 0, 1]).unwrap();
+        let text = with(&format!("init = {form}\n[limits]\npayload = 8"));
+        Manifest::parse(&text, "m", Some(dir.path())).map(|mut m| m.actors.remove(0).init)
+    };
+    assert_eq!(init("{ text = \"hi\" }").unwrap(), b"hi");
+    assert_eq!(init("{ base64 = \"/wAB\" }").unwrap(), [0xff, 0, 1]);
+    assert_eq!(init("{ file = \"state.bin\" }").unwrap(), [0xff, 0, 1]);
+    assert_eq!(init("{ json = { a = 1 } }").unwrap(), br#"{"a":1}"#);
+    assert_eq!(init("{ json = '[1, 2]' }").unwrap(), b"[1, 2]");
+    let bad = [
+        ("{}", "exactly one of"),
+        ("{ text = \"a\", json = 1 }", "exactly one of"),
+        ("\"a\"", "must be a section, not a string"),
+        ("{ json = '{' }", "is not JSON"),
+        ("{ json = nan }", "finite numbers only"),
+        ("{ base64 = \"*\" }", "is not base64"),
+        ("{ file = \"none\" }", "cannot be read"),
+        ("{ text = \"123456789\" }", "has more than 8 bytes"),
+    ];
+    for (form, part) in bad {
+        let message = init(form).expect_err(form).to_string();
+        assert!(message.contains(part), "{message}\nshould have: {part}");
+    }
+    assert_eq!(init("{ text = \"12345678\" }").unwrap().len(), 8, "at the edge");
+}
+
+#[test]
+fn an_application_is_a_list_of_actors_under_a_strategy() {
+    let text = r#"
+strategy = "rest-for-one"
+[[children]]
+name = "a"
+component = "counter.wasm"
+[children.limits]
+fuel = 5
+[[children]]
+name = "other/b"
+component = "counter.wasm"
+journal = "off"
+[children.grants.random]
+seed = 1
+"#;
+    let manifest = parse(text).unwrap();
+    assert_eq!(manifest.strategy, Some(Strategy::RestForOne));
+    let ids: Vec<_> = manifest.actors.iter().map(|a| a.id.to_string()).collect();
+    assert_eq!(ids, ["default/a", "other/b"]);
+    assert_eq!(manifest.actors[0].limits.fuel, 5);
+    assert_eq!(manifest.actors[1].limits.fuel, Limits::default().fuel);
+    assert_eq!(manifest.actors[1].grants.random.seed, Some(1));
+    let twice = text.replace("other/b", "default/a");
+    assert!(error(&twice).contains("names the actor default/a twice"));
+    assert!(error("children = []").contains("is empty"));
+    assert!(error("stratgy = \"one-for-one\"\n[[children]]\n").contains("`strategy`"));
+    assert!(error("strategy = \"all\"\n[[children]]\n").contains("one-for-all"));
+}
+
+#[test]
+fn theaters_manifest_is_read_and_its_handlers_are_the_grants() {
+    let text = r#"
+name = "wasi-random-test"
+version = "0.1.0"
+component = "counter.wasm"
+description = "WASI random interface test actor"
+save_chain = true
+init_state = "state.json"
+[[handler]]
+type = "random"
+seed = 3
+max_bytes = 64
+[[handler]]
+type = "environment"
+allowed_vars = ["A", "B"]
+denied_vars = ["B"]
+[[handler]]
+type = "filesystem"
+path = "data"
+[[handler]]
+type = "message-server"
+"#;
+    let dir = folder();
+    fs::write(dir.path().join("state.json"), "{}").unwrap();
+    let read = |text: &str| Manifest::parse(text, "manifest.toml", Some(dir.path()));
+    let spec = read(text).unwrap().actors.remove(0);
+    assert_eq!(spec.id.to_string(), "default/wasi-random-test");
+    assert_eq!(spec.init, b"{}");
+    assert_eq!(spec.journal, Mode::Durable);
+    let g = &spec.grants;
+    assert_eq!((g.random.enabled, g.random.seed), (true, Some(3)));
+    assert_eq!(g.random.max_bytes, Some(ByteCount(64)));
+    assert_eq!(g.environment.as_ref().unwrap().inherit, ["A"]);
+    assert_eq!(g.filesystem[0].guest, "/");
+    assert!(!g.clocks && !g.host, "what is not listed is off");
+    let b = ActorId::parse("b").unwrap();
+    assert!(g.messaging.as_ref().unwrap().allows("default", &b));
+
+    let bare = "name = \"a\"\ncomponent = \"counter.wasm\"\nsave_chain = false";
+    let spec = read(bare).unwrap().actors.remove(0);
+    assert_eq!(spec.journal, Mode::Off);
+    assert!(!spec.grants.random.enabled && spec.grants.messaging.is_none());
+
+    let cases = [
+        ("[[handler]]\ntype = \"randon\"", "the nearest known handler is \"random\""),
+        ("[[handler]]\ntype = \"store\"", "manifest.toml:5:8: the handler \"store\" is not supported"),
+        ("[[handler]]\ntype = \"random\"\nmax_int = 3", "`max_int` is not supported"),
+        ("[[handler]]\ntype = \"random\"\nsed = 3", "the nearest known key is `seed`"),
+        ("[[handler]]\ntype = \"timing\"\nmax_sleep_duration = 3", "`max_sleep_duration` is not supported"),
+        ("[[handler]]\ntype = \"filesystem\"\nnew_dir = true", "`new_dir = true` is not supported"),
+        ("[[handler]]\nseed = 1", "needs `type`"),
+        ("save = true", "the nearest known key is `name`"),
+    ];
+    for (more, part) in cases {
+        let message = read(&format!("{bare}\n{more}")).expect_err(more).to_string();
+        assert!(message.contains(part), "{message}\nshould have: {part}");
+    }
+}
+
+#[test]
+fn a_manifest_is_text_of_at_most_a_mebibyte() {
+    let dir = folder();
+    let path = dir.path().join("troupe.toml");
+    let mut text = with("#");
+    text.push_str(&"x".repeat(MAX_MANIFEST as usize - text.len()));
+    fs::write(&path, &text).unwrap();
+    Manifest::load(&path).expect("exactly the limit is read");
+    fs::write(&path, text + "x").unwrap();
+    let message = Manifest::load(&path).unwrap_err().to_string();
+    assert!(message.contains("more than 1048576 bytes"), "{message}");
+    fs::write(&path, b"[actor]\n\xff").unwrap();
+    let message = Manifest::load(&path).unwrap_err().to_string();
+    assert!(message.contains("is not UTF-8 text (byte 8)"), "{message}");
+    let message = Manifest::load(&dir.path().join("no")).unwrap_err().to_string();
+    assert!(message.contains("cannot read the manifest"), "{message}");
+}
+
+#[test]
+fn without_a_folder_paths_must_be_absolute() {
+    let message = Manifest::parse(&with(""), "request", None).unwrap_err().to_string();
+    assert!(message.contains("write an absolute path"), "{message}");
+    let dir = folder();
+    let path = dir.path().join("counter.wasm");
+    let text = with("").replace("counter.wasm", path.to_str().unwrap());
+    let manifest = Manifest::parse(&text, "request", None).unwrap();
+    assert_eq!(manifest.actors[0].component, ComponentRef::Path(path));
+}
+
+#[test]
+fn no_input_panics() {
+    let dir = folder();
+    let seed =
+        with("[limits]\nfuel = 1\n[grants.random]\nseed = 2\n[[grants.filesystem]]\nhost = \"/\"\nguest = \"/\"");
+    let (mut read, mut refused) = (0, 0);
+    for cut in 0..seed.len() {
+        for insert in ["", "\"", "[", "=", "\u{e9}", "9", "\n"] {
+            let Some((a, b)) = seed.split_at_checked(cut) else {
+                continue;
+            };
+            let text = format!("{a}{insert}{}", &b[b.len().min(1)..]);
+            match Manifest::parse(&text, "m", Some(dir.path())) {
+                Ok(_) => read += 1,
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(read > 50 && refused > 500, "{read} read, {refused} refused");
+    for deep in ["[", "{a=", "a.", "[a."] {
+        let text = with(&format!("init = {}", deep.repeat(100_000)));
+        assert!(Manifest::parse(&text, "m", Some(dir.path())).is_err());
+        let text = deep.repeat(100_000);
+        assert!(Manifest::parse(&text, "m", Some(dir.path())).is_err());
+    }
+    let dotted = format!("{}b = 1", "a.".repeat(100_000));
+    assert!(Manifest::parse(&dotted, "m", Some(dir.path())).is_err());
+}
+
+#[test]
+fn patterns_reach_only_where_they_say() {
+    let id = |s: &str| ActorId::parse(s).unwrap();
+    let m = |p: &str, own: &str, target: &str| ActorPattern::parse(p).unwrap().matches(own, &id(target));
+    assert!(m("worker-*", "default", "worker-1"));
+    assert!(!m("worker-*", "default", "worker"));
+    assert!(!m("worker-*", "default", "other/worker-1"), "never across namespaces unless named");
+    assert!(m("other/worker-*", "default", "other/worker-1"));
+    assert!(m("*", "a", "a/x") && !m("*", "a", "b/x"));
+    assert!(m("*/*", "a", "b/x"));
+    assert!(m("a*b*c", "default", "axxbbyc") && !m("a*b*c", "default", "axxbbyd"));
+    assert!(ActorPattern::parse("a/b/c").is_err());
+    assert!(ActorPattern::parse("").is_err());
+    assert!(ActorPattern::parse("@client").is_err());
+}

@@ -1,0 +1,191 @@
+//! Theater's `manifest.toml`: top-level `name`, `component`, `save_chain`, and `[[handler]]`s, each of which is a grant.
+//!
+//! Read into the same draft as the native form. What is not listed is off, as there. A handler or key whose meaning
+//! cannot be kept is an error that says so: narrowing something silently less than asked would be a hole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::error::Error;
+use super::init::Init;
+use super::parse::{self, Draft};
+use super::text::{Doc, Entry, Section, nearest, shown};
+use super::types::{
+    ActorPattern, Environment, FilesystemGrant, Grants, Limits, Messaging, Mode, RandomGrant, Snapshots, Supervision,
+};
+
+const KEYS: &[&str] = &["name", "version", "component", "description", "save_chain", "init_state", "handler"];
+
+const HANDLERS: &[&str] =
+    &["random", "runtime", "timing", "environment", "filesystem", "wasi-http", "message-server", "supervisor", "store"];
+
+/// Whether these top-level keys are Theater's: a `name` and `component` at the top, or a `handler`.
+pub(super) fn is_one(top: &BTreeSet<&str>) -> bool {
+    top.contains("handler") || (top.contains("name") && top.contains("component"))
+}
+
+/// Reads one.
+pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) -> Result<Draft<'d, 'i>, Error> {
+    let root = Section::root(doc, table, KEYS)?;
+    let name = root.need("name", "name = \"counter\"")?;
+    let id = parse::actor_id(&name)?;
+    let component = root.need("component", "component = \"counter.wasm\"")?;
+    for key in ["version", "description"] {
+        if let Some(entry) = root.get(key) {
+            entry.str()?;
+        }
+    }
+    let mut granted = Granted {
+        grants: Grants {
+            clocks: false,
+            random: RandomGrant { enabled: false, ..RandomGrant::default() },
+            host: false,
+            ..Grants::default()
+        },
+        hosts: Vec::new(),
+    };
+    if let Some(handlers) = root.get("handler") {
+        for entry in handlers.list("[[handler]]")? {
+            granted.handler(&entry)?;
+        }
+    }
+    Ok(Draft {
+        id,
+        component: (parse::component_ref(&component)?, component),
+        // A chain that is not saved is lost with the process there; absent, an actor here is as safe as any.
+        journal: match root.get("save_chain") {
+            Some(entry) if !entry.bool()? => Mode::Off,
+            _ => Mode::Durable,
+        },
+        init: match root.get("init_state") {
+            Some(entry) => Some((Init::File(PathBuf::from(entry.str()?)), entry)),
+            None => None,
+        },
+        limits: Limits::default(),
+        grants: granted.grants,
+        hosts: granted.hosts,
+        supervision: Supervision::default(),
+        snapshots: Snapshots::default(),
+        bind: BTreeMap::new(),
+        initial_fsm_state: String::new(),
+    })
+}
+
+struct Granted<'d, 'i> {
+    grants: Grants,
+    hosts: Vec<Entry<'d, 'i>>,
+}
+
+impl<'d, 'i> Granted<'d, 'i> {
+    fn handler(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
+        let kind = entry.open_section()?.need("type", "type = \"random\"")?;
+        let unknown = |word: &str| {
+            let near = nearest(word, HANDLERS).unwrap_or("random");
+            kind.bad(
+                format!("is \"{}\"", shown(word)),
+                format!("the nearest known handler is \"{near}\" (known: {})", HANDLERS.join(", ")),
+            )
+        };
+        match kind.str()? {
+            "random" => self.random(entry),
+            "runtime" => {
+                entry.section(&["type"])?;
+                self.grants.host = true;
+                Ok(())
+            }
+            "timing" => {
+                let section = entry.section(&["type", "min_sleep_duration", "max_sleep_duration"])?;
+                refuse(&section, &["min_sleep_duration", "max_sleep_duration"])?;
+                self.grants.clocks = true;
+                Ok(())
+            }
+            "environment" => self.environment(entry),
+            "filesystem" => self.filesystem(entry),
+            "message-server" => {
+                entry.section(&["type"])?;
+                let all = ActorPattern::parse("*").map_err(|why| kind.bad(why, "write `*`"))?;
+                self.grants.messaging = Some(Messaging { to: vec![all] });
+                Ok(())
+            }
+            word @ ("wasi-http" | "supervisor" | "store") => {
+                Err(kind.unsupported(format!("the handler \"{word}\""), "take it out if the component does without it"))
+            }
+            word => Err(unknown(word)),
+        }
+    }
+
+    fn random(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
+        let section = entry.section(&["type", "seed", "max_bytes", "max_int", "allow_crypto_secure"])?;
+        refuse(&section, &["max_int"])?;
+        if let Some(entry) = section.get("allow_crypto_secure") {
+            // With a seed nothing given is secure; without one everything is.
+            if !entry.bool()? && !section.has("seed") {
+                return Err(entry
+                    .unsupported("`allow_crypto_secure = false` without a seed", "give a seed, or take the key out"));
+            }
+        }
+        self.grants.random = RandomGrant {
+            enabled: true,
+            seed: section.get("seed").map(|e| e.u64()).transpose()?,
+            max_bytes: section.get("max_bytes").map(|e| e.bytes()).transpose()?,
+        };
+        Ok(())
+    }
+
+    /// The guest sees the allowed variables and no others, so that listing them all shows nothing more.
+    fn environment(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
+        let section = entry.section(&["type", "allowed_vars", "denied_vars", "allowed_prefixes", "allow_list_all"])?;
+        refuse(&section, &["allowed_prefixes"])?;
+        if let Some(entry) = section.get("allow_list_all") {
+            entry.bool()?;
+        }
+        let names = |key: &str| match section.get(key) {
+            Some(entry) => entry.strings(),
+            None => Ok(Vec::new()),
+        };
+        let denied: BTreeSet<String> = names("denied_vars")?.into_iter().map(|(n, _)| n).collect();
+        self.grants.environment = Some(Environment {
+            vars: BTreeMap::new(),
+            inherit: names("allowed_vars")?
+                .into_iter()
+                .map(|(name, _)| name)
+                .filter(|name| !denied.contains(name))
+                .collect(),
+        });
+        Ok(())
+    }
+
+    fn filesystem(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
+        let section = entry.section(&["type", "path", "new_dir"])?;
+        if let Some(entry) = section.get("new_dir")
+            && entry.bool()?
+        {
+            return Err(entry.unsupported("`new_dir = true`", "make a directory and name it with `path`"));
+        }
+        let host = section.need("path", "path = \"data\"")?;
+        if !self.hosts.is_empty() {
+            return Err(host.unsupported("a second filesystem handler", "the guest's root is one directory; name that"));
+        }
+        self.grants.filesystem.push(FilesystemGrant {
+            host: PathBuf::from(host.str()?),
+            guest: "/".to_owned(),
+            read_only: false,
+            repeat: false,
+        });
+        self.hosts.push(host);
+        Ok(())
+    }
+}
+
+/// Refuses keys that narrow what this version cannot narrow.
+fn refuse(section: &Section<'_, '_>, keys: &[&str]) -> Result<(), Error> {
+    for key in keys {
+        if let Some(entry) = section.get(key) {
+            return Err(entry.unsupported(format!("`{key}`"), "take it out if the actor may do without that bound"));
+        }
+    }
+    Ok(())
+}
