@@ -21,7 +21,7 @@ pub struct Toolchain {
 /// A module as cargo made it, not yet a component.
 #[derive(Debug)]
 pub struct Module {
-    /// The package's name.
+    /// The package's name, with `-` for each `_`.
     pub package: String,
     /// The module.
     pub path: PathBuf,
@@ -112,7 +112,7 @@ impl Homes {
             return homes;
         }
         let in_home = |name: &str| home.is_some_and(|home| home.join(name).is_dir());
-        if !is_set("CARGO_HOME") && !in_home(".cargo") {
+        if !is_set("CARGO_HOME") && !in_home(".cargo/registry") {
             homes.cargo = Some(cargo_home.to_path_buf());
         }
         if !is_set("RUSTUP_HOME") && !in_home(".rustup/toolchains") {
@@ -142,7 +142,7 @@ fn modules(messages: &str) -> Vec<Module> {
                 .iter()
                 .filter_map(Value::as_str)
                 .find(|name| name.ends_with(".wasm"))?;
-            // A library's target name has `_` for each `-`; the folder of its manifest has the package's own spelling, or none.
+            // A library's target has `_` where its package has `-`.
             let name = artifact["target"]["name"].as_str()?;
             Some(Module { package: name.replace('_', "-"), path: PathBuf::from(path) })
         })
@@ -198,6 +198,7 @@ mod tests {
         let homes = Homes::beside(&cargo, |name| name == "RUSTUP_HOME", None);
         assert_eq!((homes.cargo.is_some(), homes.rustup), (true, None));
 
+        files::create_dir(&root.path().join(".cargo/registry")).unwrap();
         let homes = Homes::beside(&cargo, |_| false, Some(root.path()));
         assert_eq!((homes.cargo, homes.rustup), (None, None));
 
