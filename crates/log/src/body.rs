@@ -1,0 +1,474 @@
+//! The bodies of the records that the log itself must understand, typed.
+//!
+//! Everything a runtime adds (message bodies, settings, answers) is opaque bytes in here. `encode`
+//! appends to a record being written; `decode` is bounded and refuses trailing bytes.
+
+use crate::codec::{self, Error, Reader, put_bytes, put_option, put_str, put_u8, put_u32, put_u64};
+use crate::ids::{ActorId, Digest, Head, Incarnation, NodeTime, Seq, WallTime};
+
+fn put_digest(out: &mut Vec<u8>, d: &Digest) {
+    out.extend_from_slice(&d.0);
+}
+
+fn digest(r: &mut Reader<'_>) -> Result<Digest, Error> {
+    r.array().map(Digest)
+}
+
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $v:ident = $n:literal, $text:literal;)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name { $($(#[$vdoc])* $v = $n,)* }
+        impl $name {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [$name] = &[$($name::$v,)*];
+            /// Its name, as the command prints it.
+            pub fn name(self) -> &'static str { match self { $($name::$v => $text,)* } }
+            fn read(r: &mut Reader<'_>) -> Result<Self, Error> {
+                let at = r.at();
+                match r.u8()? { $($n => Ok($name::$v),)* _ => Err(Error::Bad { at, what: stringify!($name) }) }
+            }
+        }
+    };
+}
+
+numbered! {
+    /// Why a turn runs.
+    TurnKind {
+        /// The component is instantiated.
+        Instantiate = 0, "instantiate";
+        /// The actor's init.
+        Init = 1, "init";
+        /// A message from the inbox.
+        Message = 2, "message";
+        /// A timer fired.
+        Timer = 3, "timer";
+        /// The guest saves its state.
+        Save = 4, "save";
+        /// The guest loads saved state.
+        Load = 5, "load";
+        /// The actor's last turn.
+        Terminate = 6, "terminate";
+        /// A hook of a contract.
+        Hook = 7, "hook";
+    }
+}
+
+numbered! {
+    /// What ended a turn badly.
+    FaultCause {
+        /// The guest trapped, or a host call did.
+        Trap = 0, "trap";
+        /// The turn's fuel was used up.
+        OutOfFuel = 1, "out-of-fuel";
+        /// The turn's deadline passed.
+        Deadline = 2, "deadline";
+        /// The guest left by `exit`.
+        Exit = 3, "exit";
+        /// A limit of the actor ended the turn.
+        Limit = 4, "limit";
+    }
+}
+
+/// Body of [`Kind::Genesis`](crate::record::Kind::Genesis): who the actor is and what it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Genesis {
+    /// The actor.
+    pub actor: ActorId,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// The component's bytes.
+    pub component: Digest,
+    /// `name@version`, or a file's name; empty if none is known.
+    pub component_name: String,
+    /// Fingerprint of the runtime's format and engine settings.
+    pub engine: String,
+    /// Grants and limits, an encoded string the log does not read.
+    pub config: Vec<u8>,
+    /// What init is given.
+    pub initial: Vec<u8>,
+    /// Head of the previous incarnation, if there was one.
+    pub previous: Option<Head>,
+    /// When.
+    pub wall: WallTime,
+}
+
+impl Genesis {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_str(out, self.actor.as_str());
+        put_u32(out, self.incarnation.0);
+        put_digest(out, &self.component);
+        put_str(out, &self.component_name);
+        put_str(out, &self.engine);
+        put_bytes(out, &self.config);
+        put_bytes(out, &self.initial);
+        put_option(out, self.previous, |out, h| out.extend_from_slice(&h.0));
+        put_u64(out, self.wall.0);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let genesis = Self {
+            actor: actor_id(&mut r)?,
+            incarnation: Incarnation(r.u32()?),
+            component: digest(&mut r)?,
+            component_name: r.str()?.to_owned(),
+            engine: r.str()?.to_owned(),
+            config: r.bytes()?.to_vec(),
+            initial: r.bytes()?.to_vec(),
+            previous: r.option(|r| r.array().map(Head))?,
+            wall: WallTime(r.u64()?),
+        };
+        r.finish()?;
+        Ok(genesis)
+    }
+}
+
+pub(crate) fn actor_id(r: &mut Reader<'_>) -> Result<ActorId, Error> {
+    let at = r.at();
+    ActorId::reserved(r.str()?).map_err(|_| Error::Bad { at, what: "actor id" })
+}
+
+/// Body of [`Kind::TurnBegin`](crate::record::Kind::TurnBegin).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnBegin<'a> {
+    /// Why the turn runs.
+    pub kind: TurnKind,
+    /// Node time at its start.
+    pub node_time: NodeTime,
+    /// Wall time at its start.
+    pub wall_time: WallTime,
+    /// The whole message, as the runtime encodes it.
+    pub rest: &'a [u8],
+}
+
+impl<'a> TurnBegin<'a> {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u8(out, self.kind as u8);
+        put_u64(out, self.node_time.0);
+        put_u64(out, self.wall_time.0);
+        out.extend_from_slice(self.rest);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &'a [u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        Ok(Self {
+            kind: TurnKind::read(&mut r)?,
+            node_time: NodeTime(r.u64()?),
+            wall_time: WallTime(r.u64()?),
+            rest: r.rest(),
+        })
+    }
+}
+
+/// Body of [`Kind::TurnEnd`](crate::record::Kind::TurnEnd).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TurnEnd<'a> {
+    /// How it ended, as the runtime numbers it.
+    pub outcome: u8,
+    /// Fuel used by the turn.
+    pub fuel: u64,
+    /// What it answered, as the runtime encodes it.
+    pub answer: &'a [u8],
+}
+
+impl<'a> TurnEnd<'a> {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u8(out, self.outcome);
+        put_u64(out, self.fuel);
+        out.extend_from_slice(self.answer);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &'a [u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        Ok(Self { outcome: r.u8()?, fuel: r.u64()?, answer: r.rest() })
+    }
+}
+
+/// Body of [`Kind::Fault`](crate::record::Kind::Fault).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What ended the turn.
+    pub cause: FaultCause,
+    /// In words.
+    pub text: String,
+    /// The first record that it undid.
+    pub first_undone: Seq,
+    /// What became of the message, as the runtime numbers it.
+    pub disposition: u8,
+}
+
+impl Fault {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u8(out, self.cause as u8);
+        put_str(out, &self.text);
+        put_u64(out, self.first_undone.0);
+        put_u8(out, self.disposition);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let fault = Self {
+            cause: FaultCause::read(&mut r)?,
+            text: r.str()?.to_owned(),
+            first_undone: Seq(r.u64()?),
+            disposition: r.u8()?,
+        };
+        r.finish()?;
+        Ok(fault)
+    }
+}
+
+/// Where the bytes of a base are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    /// In the record.
+    Inline(Vec<u8>),
+    /// Out of line: a blob of this digest and length.
+    Blob(Digest, u64),
+}
+
+/// Body of [`Kind::Base`](crate::record::Kind::Base). The seq and the head of a base are those of its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The component in force.
+    pub component: Digest,
+    /// Which kind of base, as the runtime numbers it.
+    pub form: u8,
+    /// Hash of the state that the base restores.
+    pub state: Digest,
+    /// The guest's image or saved bytes.
+    pub image: Image,
+    /// The runtime's own state of the actor, as it encodes it.
+    pub rest: Vec<u8>,
+}
+
+impl Base {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_digest(out, &self.component);
+        put_u8(out, self.form);
+        put_digest(out, &self.state);
+        match &self.image {
+            Image::Inline(bytes) => {
+                put_u8(out, 0);
+                put_bytes(out, bytes);
+            }
+            Image::Blob(digest, len) => {
+                put_u8(out, 1);
+                put_digest(out, digest);
+                put_u64(out, *len);
+            }
+        }
+        put_bytes(out, &self.rest);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let base = Self {
+            component: digest(&mut r)?,
+            form: r.u8()?,
+            state: digest(&mut r)?,
+            image: match r.case(2)? {
+                0 => Image::Inline(r.bytes()?.to_vec()),
+                _ => Image::Blob(digest(&mut r)?, r.u64()?),
+            },
+            rest: r.bytes()?.to_vec(),
+        };
+        r.finish()?;
+        Ok(base)
+    }
+}
+
+/// Body of [`Kind::Checkpoint`](crate::record::Kind::Checkpoint): records before `first_kept` may be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The first record that is kept.
+    pub first_kept: Seq,
+    /// The head before it.
+    pub head_before: Head,
+    /// The record of the base that recovery starts from.
+    pub base: Seq,
+}
+
+impl Checkpoint {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.first_kept.0);
+        out.extend_from_slice(&self.head_before.0);
+        put_u64(out, self.base.0);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let checkpoint = Self { first_kept: Seq(r.u64()?), head_before: Head(r.array()?), base: Seq(r.u64()?) };
+        r.finish()?;
+        Ok(checkpoint)
+    }
+}
+
+/// How a host call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// The encoded results.
+    Value(&'a [u8]),
+    /// A trap and its text.
+    Trap(&'a str),
+    /// The guest left with this code.
+    Exit(i32),
+    /// The call was dropped before it ended.
+    Cancelled,
+}
+
+impl<'a> Outcome<'a> {
+    /// Appends kind and bytes; they end the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Outcome::Value(bytes) => {
+                put_u8(out, 0);
+                out.extend_from_slice(bytes);
+            }
+            Outcome::Trap(text) => {
+                put_u8(out, 1);
+                out.extend_from_slice(text.as_bytes());
+            }
+            Outcome::Exit(code) => {
+                put_u8(out, 2);
+                codec::put_s32(out, *code);
+            }
+            Outcome::Cancelled => put_u8(out, 3),
+        }
+    }
+
+    /// Reads kind and bytes up to the end of the body.
+    pub fn decode(r: &mut Reader<'a>) -> Result<Self, Error> {
+        let kind = r.case(4)?;
+        let at = r.at();
+        let rest = r.take(r.rest().len())?;
+        let mut of_rest = Reader::new(rest);
+        let outcome = match kind {
+            0 => return Ok(Outcome::Value(rest)),
+            1 => {
+                let text = std::str::from_utf8(rest);
+                return Ok(Outcome::Trap(text.map_err(|_| Error::Bad { at, what: "text" })?));
+            }
+            2 => Outcome::Exit(of_rest.s32()?),
+            _ => Outcome::Cancelled,
+        };
+        of_rest.finish()?;
+        Ok(outcome)
+    }
+}
+
+/// The common start of call, intent, wait and denial: `tag u64 | params_len u32 | params`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallHead<'a> {
+    /// The function's tag.
+    pub tag: u64,
+    /// The encoded arguments.
+    pub params: &'a [u8],
+}
+
+impl<'a> CallHead<'a> {
+    /// Appends it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.tag);
+        put_bytes(out, self.params);
+    }
+
+    /// Reads it; what follows stays in the reader.
+    pub fn decode(r: &mut Reader<'a>) -> Result<Self, Error> {
+        Ok(Self { tag: r.u64()?, params: r.bytes()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut_everywhere<T: std::fmt::Debug>(body: &[u8], decode: impl Fn(&[u8]) -> Result<T, Error>) {
+        for cut in 0..body.len() {
+            assert!(decode(&body[..cut]).is_err(), "read from {cut} of {} bytes", body.len());
+        }
+        let mut longer = body.to_vec();
+        longer.push(0);
+        assert!(decode(&longer).is_err(), "trailing byte accepted");
+    }
+
+    #[test]
+    fn genesis_base_checkpoint_and_fault_read_back_and_refuse_cut_bytes() {
+        let genesis = Genesis {
+            actor: ActorId::parse("bank/acct-1").unwrap(),
+            incarnation: Incarnation(3),
+            component: Digest::of(b"c"),
+            component_name: "acct@1.0.0".into(),
+            engine: "e".into(),
+            config: b"memory = \"16MiB\"".to_vec(),
+            initial: vec![1, 2],
+            previous: Some(Head([7; 32])),
+            wall: WallTime(5),
+        };
+        let mut body = Vec::new();
+        genesis.encode(&mut body);
+        assert_eq!(Genesis::decode(&body), Ok(genesis));
+        cut_everywhere(&body, Genesis::decode);
+
+        for image in [Image::Inline(vec![9; 10]), Image::Blob(Digest::of(b"i"), 77)] {
+            let component = Digest::of(b"c");
+            let base = Base { component, form: 1, state: Digest::of(b"s"), image, rest: vec![4] };
+            let mut body = Vec::new();
+            base.encode(&mut body);
+            assert_eq!(Base::decode(&body), Ok(base));
+            cut_everywhere(&body, Base::decode);
+        }
+
+        let checkpoint = Checkpoint { first_kept: Seq(9), head_before: Head([1; 32]), base: Seq(10) };
+        let mut body = Vec::new();
+        checkpoint.encode(&mut body);
+        assert_eq!(Checkpoint::decode(&body), Ok(checkpoint));
+        cut_everywhere(&body, Checkpoint::decode);
+
+        let fault =
+            Fault { cause: FaultCause::OutOfFuel, text: "used up".into(), first_undone: Seq(4), disposition: 2 };
+        let mut body = Vec::new();
+        fault.encode(&mut body);
+        assert_eq!(Fault::decode(&body), Ok(fault));
+        cut_everywhere(&body, Fault::decode);
+    }
+
+    #[test]
+    fn a_turn_and_the_outcomes_of_calls_read_back() {
+        let begin =
+            TurnBegin { kind: TurnKind::Timer, node_time: NodeTime(1), wall_time: WallTime(2), rest: b"message" };
+        let mut body = Vec::new();
+        begin.encode(&mut body);
+        assert_eq!(TurnBegin::decode(&body), Ok(begin));
+        let end = TurnEnd { outcome: 1, fuel: 99, answer: b"ok" };
+        let mut body = Vec::new();
+        end.encode(&mut body);
+        assert_eq!(TurnEnd::decode(&body), Ok(end));
+        for outcome in [Outcome::Value(b"v"), Outcome::Trap("t"), Outcome::Exit(-1), Outcome::Cancelled] {
+            let head = CallHead { tag: 5, params: b"pp" };
+            let mut body = Vec::new();
+            head.encode(&mut body);
+            outcome.encode(&mut body);
+            let mut r = Reader::new(&body);
+            assert_eq!(CallHead::decode(&mut r), Ok(head));
+            assert_eq!(Outcome::decode(&mut r), Ok(outcome));
+            assert_eq!(r.finish(), Ok(()));
+        }
+        assert!(Outcome::decode(&mut Reader::new(&[3, 0])).is_err());
+        assert!(Outcome::decode(&mut Reader::new(&[4])).is_err());
+    }
+}
