@@ -1,0 +1,383 @@
+//! What stands behind a running instance: the data of its store.
+//!
+//! Owns the recorder, the resources, the limits, and what the current turn has staged. Promises: nothing that is staged
+//! is seen by anybody before [`Guest::commit`] has appended it together with the step's records.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use troupe_log::{ActorId, Batch, Incarnation, NodeTime, Position, Seq, Store, Table, WallTime};
+use wasmtime::component::ResourceTable;
+
+use super::error::{CommitFailed, Denied, LimitReached};
+use super::limiter::Limiter;
+use super::recorder::Recorder;
+use crate::actor::keys::{self, Keys};
+use crate::actor::message::{Answer, CallError, Envelope, Gate, Message, MessageId, ReplyTo};
+use crate::actor::promise::{self, Promise};
+use crate::manifest::{Grants, Limits, Mode};
+use crate::service::timers::Timer;
+use crate::service::waits::{WaitId, Waits};
+
+/// The guest's log levels.
+pub use tracing::Level;
+
+/// What host functions and contracts may ask of the node. In replay it is a node that refuses all of it.
+pub trait Services: Send + Sync + 'static {
+    /// Node time now.
+    fn node_time(&self) -> NodeTime;
+    /// Wall time now.
+    fn wall_time(&self) -> WallTime;
+    /// Fills `out` with randomness.
+    fn entropy(&self, out: &mut [u8]);
+    /// The node's log.
+    fn store(&self) -> &Arc<dyn Store>;
+    /// Answers that turns wait for.
+    fn waits(&self) -> &Waits;
+    /// Arms or disarms a timer that was committed.
+    fn timer(&self, change: TimerChange);
+    /// A new message id.
+    fn message_id(&self) -> MessageId;
+    /// Reserves a place in a mailbox.
+    fn reserve(&self, to: &ActorId, size: usize) -> Result<Box<dyn Reserved>, CallError>;
+    /// A line that the guest logs.
+    fn log(&self, actor: &ActorId, level: Level, message: &str);
+}
+
+/// A place in a mailbox, given back if it is dropped unused.
+pub trait Reserved: Send {
+    /// Number of the inbox entry.
+    fn arrival(&self) -> u64;
+    /// Whether the entry must be put into the inbox table.
+    fn recorded(&self) -> bool;
+    /// Puts the message there.
+    fn deliver(self: Box<Self>, envelope: Envelope);
+}
+
+/// A committed change of the node's timers.
+#[derive(Clone, Debug)]
+pub enum TimerChange {
+    /// Fires at its time.
+    Arm(Timer),
+    /// Does not fire any more.
+    Cancel(WaitId),
+}
+
+/// What does not change while an incarnation lives in this process.
+pub struct About {
+    /// The actor.
+    pub id: ActorId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// How its journal is kept.
+    pub mode: Mode,
+    /// What it may use.
+    pub grants: Grants,
+    /// What it may use up.
+    pub limits: Limits,
+    /// Who spawned it.
+    pub parent: Option<ActorId>,
+    /// Callers that were promised an answer in a later turn.
+    pub promised: Mutex<HashMap<String, Promise>>,
+    /// Idempotency keys.
+    pub keys: Mutex<Keys>,
+}
+
+/// What a turn does besides its records; applied once they are committed.
+pub enum Staged {
+    /// A message goes into a mailbox.
+    Send(Box<dyn Reserved>, Box<Message>),
+    /// A timer starts or ends.
+    Timer(TimerChange),
+    /// The caller of this turn is promised an answer.
+    Promise(String, Promise),
+    /// A promised answer is given.
+    Keep(Box<Kept>),
+}
+
+/// An answer to a call whose answer was put off.
+pub struct Kept {
+    token: String,
+    promise: Promise,
+    /// True if the promise was made by this very step, and never committed.
+    fresh: bool,
+    result: Result<Vec<u8>, CallError>,
+    until: WallTime,
+}
+
+/// Who answers the caller of the current turn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Answering {
+    /// The handler's result.
+    #[default]
+    Result,
+    /// Whoever shows this token later.
+    Token(String),
+}
+
+/// The turn in hand.
+#[derive(Default)]
+pub struct Turn {
+    /// Its message; none in hooks.
+    pub message: Option<Message>,
+    /// Who waits for the answer in this process.
+    pub reply: Option<ReplyTo>,
+    /// Who answers.
+    pub answering: Answering,
+    /// When guest computation is killed.
+    pub deadline: Option<NodeTime>,
+    /// When a wait gives up so that the guest can still answer.
+    pub patience: Option<NodeTime>,
+    /// The record that began it.
+    pub began: Seq,
+    /// Steps committed so far.
+    pub steps: u32,
+    /// What it depends on.
+    pub seen: Gate,
+    /// Bytes of records committed so far.
+    pub journaled: u64,
+    /// True in save and load, where only `host` may be called.
+    pub restricted: bool,
+    staged: Vec<Staged>,
+}
+
+/// The data of a running instance's store.
+pub struct Guest {
+    /// Its records.
+    pub recorder: Recorder,
+    /// The host's own resources.
+    pub table: ResourceTable,
+    /// The WASI host's state; made with the instance, none for components that import no WASI.
+    pub wasi: Option<Box<wasmtime_wasi::WasiCtx>>,
+    /// Memory and tables.
+    pub limiter: Limiter,
+    /// The turn in hand.
+    pub turn: Turn,
+    /// The actor.
+    pub about: Arc<About>,
+    /// The node.
+    pub node: Arc<dyn Services>,
+    batch: Batch,
+    tail: Option<Position>,
+}
+
+/// Marks actors with an open turn that has committed a step; value: the turn's first record.
+pub const OPEN_TURNS: Table = Table(32);
+
+impl Guest {
+    /// A guest that goes on behind `tail`.
+    pub fn new(about: Arc<About>, node: Arc<dyn Services>, recorder: Recorder, tail: Option<Position>) -> Guest {
+        Guest {
+            recorder,
+            table: ResourceTable::new(),
+            wasi: None,
+            limiter: Limiter::new(&about.limits),
+            turn: Turn::default(),
+            about,
+            node,
+            batch: Batch::new(),
+            tail,
+        }
+    }
+
+    /// Where the newest records of the actor are.
+    pub fn tail(&self) -> Option<Position> {
+        self.tail
+    }
+
+    /// The id of the wait that the next record will begin.
+    pub fn wait_id(&mut self) -> WaitId {
+        let seq = if self.recorder.recording() {
+            self.recorder.chain().next
+        } else {
+            self.recorder.unrecorded_wait()
+        };
+        WaitId { actor: self.about.id.clone(), incarnation: self.about.incarnation, seq }
+    }
+
+    /// An error that the door turns into a denial, for functions whose result has no error case.
+    pub fn require(&self, granted: bool, grant: &str) -> wasmtime::Result<()> {
+        if granted { Ok(()) } else { Err(Denied { grant: grant.to_owned() }.into()) }
+    }
+
+    /// Does this once the step is committed.
+    pub fn stage(&mut self, effect: Staged) {
+        self.turn.staged.push(effect);
+    }
+
+    /// A table change of the step.
+    pub fn put(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.batch.put(table, key, value);
+    }
+
+    /// A table change of the step.
+    pub fn delete(&mut self, table: Table, key: &[u8]) {
+        self.batch.delete(table, key);
+    }
+
+    /// Stages a message; its place in the mailbox is taken at once.
+    pub fn send(&mut self, message: Message, to: &ActorId) -> Result<(), CallError> {
+        let reserved = self.node.reserve(to, message.size())?;
+        if reserved.recorded() {
+            let mut value = Vec::with_capacity(128 + message.payload.len());
+            message.encode(&mut value);
+            self.batch.put(Table::INBOX, &inbox_key(to, reserved.arrival()), &value);
+        }
+        self.turn.staged.push(Staged::Send(reserved, Box::new(message)));
+        Ok(())
+    }
+
+    /// Gives a promised answer when the step commits. False if the token is not this actor's.
+    pub fn keep_promise(&mut self, token: &str, result: Result<Vec<u8>, CallError>) -> bool {
+        let staged = &mut self.turn.staged;
+        let made = staged.iter().position(|effect| matches!(effect, Staged::Promise(name, _) if name == token));
+        let (promise, fresh) = match made {
+            Some(at) => match staged.remove(at) {
+                Staged::Promise(_, mut promise) => {
+                    promise.reply = self.turn.reply.take();
+                    (Some(promise), true)
+                }
+                _ => (None, false),
+            },
+            None => (self.about.promised.lock().remove(token), false),
+        };
+        let Some(promise) = promise else { return false };
+        if self.recorder.recording() {
+            self.batch.delete(Table::TOKENS, &promise::key(&self.about.id, token));
+        }
+        let until = self.remember(&promise.from, promise.key.as_ref(), &result);
+        self.stage(Staged::Keep(Box::new(Kept { token: token.to_owned(), promise, fresh, result, until })));
+        true
+    }
+
+    /// Puts the answer of a call with an idempotency key into the table; returns until when it is kept.
+    pub fn remember(
+        &mut self,
+        from: &Arc<str>,
+        key: Option<&Arc<str>>,
+        result: &Result<Vec<u8>, CallError>,
+    ) -> WallTime {
+        let Some(key) = key else { return WallTime(0) };
+        let name = (from.clone(), key.clone());
+        let Some(fingerprint) = self.about.keys.lock().pending(&name) else { return WallTime(0) };
+        let (value, until) = keys::done_value(&fingerprint, result, self.node.wall_time());
+        if self.recorder.recording() {
+            self.batch.put(Table::KEYS, &keys::table_key(&self.about.id, &name), &value);
+        }
+        until
+    }
+
+    /// Throws away what the current step staged; its records stay.
+    pub fn undo_step(&mut self) {
+        self.batch.clear();
+        for effect in std::mem::take(&mut self.turn.staged) {
+            if let Staged::Keep(kept) = effect {
+                if kept.fresh {
+                    self.turn.reply = kept.promise.reply;
+                } else {
+                    self.about.promised.lock().insert(kept.token, kept.promise);
+                }
+            }
+        }
+        self.recorder.step.truncate_to_last_sealed();
+    }
+
+    /// Commits the step inside a turn that goes on.
+    pub fn commit_step(&mut self) -> wasmtime::Result<Gate> {
+        if self.turn.steps == 0 && self.recorder.recording() {
+            let began = self.turn.began.0.to_le_bytes();
+            self.batch.put(OPEN_TURNS, self.about.id.as_str().as_bytes(), &began);
+        }
+        self.turn.steps += 1;
+        self.commit()
+    }
+
+    /// Commits the last step of a turn. Whoever answers the caller does so after this.
+    pub fn commit_turn(&mut self) -> wasmtime::Result<Gate> {
+        if self.turn.steps > 0 && self.recorder.recording() {
+            self.batch.delete(OPEN_TURNS, self.about.id.as_str().as_bytes());
+        }
+        self.commit()
+    }
+
+    /// Appends the step's records and table changes as one batch, then lets the rest of the node see what it staged.
+    fn commit(&mut self) -> wasmtime::Result<Gate> {
+        let mut gate = self.turn.seen;
+        if self.recorder.recording() && !self.recorder.step.is_empty() {
+            self.turn.journaled += self.recorder.step.bytes().len() as u64;
+            self.batch.records(&self.about.id, self.about.incarnation, self.tail, &self.recorder.step);
+        }
+        if !self.batch.is_empty() {
+            self.batch.stamp(self.node.node_time(), self.node.wall_time());
+            let position = self.node.store().append(&self.batch).map_err(CommitFailed)?;
+            self.batch.clear();
+            if self.recorder.recording() && !self.recorder.step.is_empty() {
+                self.tail = Some(position);
+                self.recorder.step.clear();
+            }
+            gate = gate.and(match self.about.mode {
+                Mode::Durable => Gate { durable: Some(position), written: None },
+                Mode::Buffered => Gate { durable: None, written: Some(position) },
+                Mode::Off => Gate::default(),
+            });
+            self.turn.seen = gate;
+        }
+        if !self.turn.staged.is_empty() {
+            for effect in std::mem::take(&mut self.turn.staged) {
+                self.apply(effect, gate);
+            }
+        }
+        Ok(gate)
+    }
+
+    fn apply(&mut self, effect: Staged, gate: Gate) {
+        match effect {
+            Staged::Send(reserved, message) => {
+                let arrival = reserved.recorded().then(|| reserved.arrival());
+                reserved.deliver(Envelope { message: *message, reply: None, arrival, seen: gate });
+            }
+            Staged::Timer(change) => self.node.timer(change),
+            Staged::Promise(token, mut promise) => {
+                promise.reply = self.turn.reply.take();
+                self.about.promised.lock().insert(token, promise);
+            }
+            Staged::Keep(kept) => {
+                let Kept { promise, result, until, .. } = *kept;
+                if let Some(key) = promise.key {
+                    self.about.keys.lock().done(&(promise.from, key), &result, gate, until);
+                }
+                if let Some(reply) = promise.reply {
+                    // A caller that has gone away does not want it any more.
+                    let _ = reply.send(Answer { result, gate });
+                }
+            }
+        }
+    }
+
+    /// Waits until what was committed may be seen outside.
+    pub async fn gate(&mut self) -> wasmtime::Result<()> {
+        let gate = self.turn.seen;
+        let store = self.node.store().clone();
+        gate.open(&*store).await.map_err(|error| CommitFailed(error).into())
+    }
+
+    /// An error if the turn has written more records than it may.
+    pub(crate) fn check_journal(&self) -> wasmtime::Result<()> {
+        let limit = self.about.limits.max_turn_journal;
+        let used = self.turn.journaled + self.recorder.step.bytes().len() as u64;
+        if used > limit.0 {
+            return Err(LimitReached(format!("the turn has written more than max-turn-journal = {limit}")).into());
+        }
+        Ok(())
+    }
+}
+
+/// The key of an inbox entry: entries of one actor lie together, in the order of arrival.
+pub fn inbox_key(actor: &ActorId, arrival: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(actor.as_str().len() + 9);
+    key.extend_from_slice(actor.as_str().as_bytes());
+    key.push(0);
+    key.extend_from_slice(&arrival.to_be_bytes());
+    key
+}

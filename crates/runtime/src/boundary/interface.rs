@@ -1,0 +1,472 @@
+//! The door itself: how a host function is registered, and what happens when a guest calls it.
+//!
+//! Registration is the only way to the linker, so a call cannot be linked without being recorded, compared in replay,
+//! and treated as its effect class says. The two `cross` functions are the whole of what stands between guest and host.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use troupe_log::{Kind, Mark};
+use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, ResourceType};
+use wasmtime::{Result, StoreContextMut};
+
+use super::Boundary;
+use super::effect::{Effect, Tag, function_name};
+use super::guest::Guest;
+use super::recordable::Recordable;
+use super::recorder::Recalled;
+use super::registry::{self, Entry};
+use super::resources::Lost;
+use crate::service::waits::{WaitId, Waited};
+
+/// An `async` closure or function that lends the guest across its awaits.
+pub trait AsyncHost<'a, P, R>: Send + Sync {
+    /// What it returns.
+    type Future: Future<Output = Result<R>> + Send + 'a;
+    /// Calls it.
+    fn call(&self, guest: &'a mut Guest, params: P) -> Self::Future;
+}
+
+impl<'a, P, R, F, Fut> AsyncHost<'a, P, R> for F
+where
+    F: Fn(&'a mut Guest, P) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<R>> + Send + 'a,
+{
+    type Future = Fut;
+    fn call(&self, guest: &'a mut Guest, params: P) -> Fut {
+        self(guest, params)
+    }
+}
+
+/// How a wait begins.
+pub enum Begun<R> {
+    /// There is nothing to wait for: this is the answer, and the step goes on.
+    Now(R),
+    /// What the wait needs is staged; the step is committed and the guest parked.
+    Parked,
+}
+
+/// Parameters of a host function.
+pub trait Params: ComponentNamedList + Lift + Recordable + Debug + Send + 'static {}
+impl<T: ComponentNamedList + Lift + Recordable + Debug + Send + 'static> Params for T {}
+/// Results of a host function.
+pub trait Results: ComponentNamedList + Lower + Recordable + Debug + Send + 'static {}
+impl<T: ComponentNamedList + Lower + Recordable + Debug + Send + 'static> Results for T {}
+
+/// One interface in the making.
+pub struct Interface<'b> {
+    pub(super) boundary: &'b mut Boundary,
+    pub(super) name: &'static str,
+}
+
+/// What a registration says beyond name, class and handler.
+pub struct Extra<P, R> {
+    /// Applies what the call left in the turn when its answer comes from the journal.
+    replayed: Option<fn(&mut Guest, &P, &R)>,
+    /// The interface's own error for a resource that did not survive recovery.
+    lost: Option<fn() -> R>,
+    /// The interface's own error for an effect whose outcome is unknown after a crash.
+    unknown: Option<fn() -> R>,
+    /// Makes what it returned again after a crash.
+    renew: Option<registry::Renew>,
+    /// Decides the class of one call where it depends on the arguments.
+    class: Option<fn(&Guest, &P) -> Effect>,
+    _types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Default for Extra<P, R> {
+    fn default() -> Self {
+        Extra { replayed: None, lost: None, unknown: None, renew: None, class: None, _types: PhantomData }
+    }
+}
+
+impl<P, R> Extra<P, R> {
+    /// In replay, applies what the call left in the turn.
+    pub fn replayed(mut self, f: fn(&mut Guest, &P, &R)) -> Self {
+        self.replayed = Some(f);
+        self
+    }
+    /// The answer when a resource that is passed in did not survive recovery; without it, a trap.
+    pub fn lost(mut self, f: fn() -> R) -> Self {
+        self.lost = Some(f);
+        self
+    }
+    /// The answer when a crash hid the outcome; without it, a trap.
+    pub fn unknown(mut self, f: fn() -> R) -> Self {
+        self.unknown = Some(f);
+        self
+    }
+    /// After recovery makes the resources of the result again, given the recorded parameters: host table indices, in order.
+    pub fn renew(mut self, f: registry::Renew) -> Self {
+        self.renew = Some(f);
+        self
+    }
+    /// The class of a call by its arguments (which still name resources logically).
+    pub fn class(mut self, f: fn(&Guest, &P) -> Effect) -> Self {
+        self.class = Some(f);
+        self
+    }
+}
+
+struct Function<P, R> {
+    entry: Arc<Entry>,
+    extra: Extra<P, R>,
+}
+
+impl Interface<'_> {
+    /// A function that answers at once and needs no await. Classes read, node and deferred only.
+    pub fn func<P, R, F>(&mut self, name: &str, effect: Effect, handler: F) -> Result<&mut Self>
+    where
+        P: Params,
+        R: Results,
+        F: Fn(&mut Guest, P) -> Result<R> + Send + Sync + 'static,
+    {
+        self.func_with(name, effect, Extra::default(), handler)
+    }
+
+    /// [`func`](Self::func) with more to say.
+    pub fn func_with<P, R, F>(&mut self, name: &str, effect: Effect, extra: Extra<P, R>, handler: F) -> Result<&mut Self>
+    where
+        P: Params,
+        R: Results,
+        F: Fn(&mut Guest, P) -> Result<R> + Send + Sync + 'static,
+    {
+        debug_assert!(matches!(effect, Effect::Read | Effect::Node | Effect::Deferred));
+        let function = self.add::<P, R>(name, effect, extra);
+        self.boundary.linker.instance(self.name)?.func_wrap(
+            name,
+            move |mut store: StoreContextMut<'_, Guest>, params: P| cross(store.data_mut(), &function, params, &handler),
+        )?;
+        Ok(self)
+    }
+
+    /// A function that may await. Any class.
+    pub fn func_async<P, R, F>(&mut self, name: &str, effect: Effect, handler: F) -> Result<&mut Self>
+    where
+        P: Params,
+        R: Results,
+        F: for<'a> AsyncHost<'a, P, R> + Clone + 'static,
+    {
+        self.func_async_with(name, effect, Extra::default(), handler)
+    }
+
+    /// [`func_async`](Self::func_async) with more to say.
+    pub fn func_async_with<P, R, F>(
+        &mut self,
+        name: &str,
+        effect: Effect,
+        extra: Extra<P, R>,
+        handler: F,
+    ) -> Result<&mut Self>
+    where
+        P: Params,
+        R: Results,
+        F: for<'a> AsyncHost<'a, P, R> + Clone + 'static,
+    {
+        let function = Arc::new(self.add::<P, R>(name, effect, extra));
+        self.boundary.linker.instance(self.name)?.func_wrap_async(
+            name,
+            move |mut store: StoreContextMut<'_, Guest>, params: P| {
+                let function = function.clone();
+                let handler = handler.clone();
+                Box::new(async move { cross_async(store.data_mut(), &function, params, handler).await })
+            },
+        )?;
+        Ok(self)
+    }
+
+    /// A function that waits for a completion which another party commits: see docs/semantics.md, "Turn, step, wait".
+    /// `begin` stages what the wait needs; `end` turns the completion, or its absence when the deadline is near, into the
+    /// answer.
+    pub fn wait<P, R>(
+        &mut self,
+        name: &str,
+        begin: fn(&mut Guest, &P, &WaitId) -> Result<Begun<R>>,
+        end: fn(&mut Guest, &P, &WaitId, Waited) -> Result<R>,
+    ) -> Result<&mut Self>
+    where
+        P: Params + Sync,
+        R: Results,
+    {
+        let function = Arc::new(self.add::<P, R>(name, Effect::Wait, Extra::default()));
+        self.boundary.linker.instance(self.name)?.func_wrap_async(
+            name,
+            move |mut store: StoreContextMut<'_, Guest>, params: P| {
+                let function = function.clone();
+                Box::new(async move { cross_wait(store.data_mut(), &function.entry, params, begin, end).await })
+            },
+        )?;
+        Ok(self)
+    }
+
+    /// A resource type of the interface. Its end is a call like any other.
+    pub fn resource<Q: 'static + Send>(
+        &mut self,
+        name: &str,
+        drop: impl Fn(&mut Guest, Resource<Q>) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<&mut Self> {
+        let function = self.add::<(Resource<Q>,), ()>(
+            &format!("[resource-drop]{name}"),
+            Effect::Read,
+            Extra::default().lost(|| ()),
+        );
+        self.boundary.linker.instance(self.name)?.resource(
+            name,
+            ResourceType::host::<Q>(),
+            move |mut store: StoreContextMut<'_, Guest>, rep| {
+                let guest = store.data_mut();
+                guest.recorder.forget(rep);
+                cross(guest, &function, (Resource::<Q>::new_own(rep),), &|guest: &mut Guest, (resource,)| {
+                    drop(guest, resource)
+                })
+            },
+        )?;
+        Ok(self)
+    }
+
+    /// A resource type whose end may await.
+    pub fn resource_async<Q, F>(&mut self, name: &str, drop: F) -> Result<&mut Self>
+    where
+        Q: 'static + Send,
+        F: for<'a> AsyncHost<'a, (Resource<Q>,), ()> + Clone + 'static,
+    {
+        let function = Arc::new(self.add::<(Resource<Q>,), ()>(
+            &format!("[resource-drop]{name}"),
+            Effect::Read,
+            Extra::default().lost(|| ()),
+        ));
+        self.boundary.linker.instance(self.name)?.resource_async(
+            name,
+            ResourceType::host::<Q>(),
+            move |mut store: StoreContextMut<'_, Guest>, rep| {
+                let function = function.clone();
+                let drop = drop.clone();
+                Box::new(async move {
+                    let guest = store.data_mut();
+                    guest.recorder.forget(rep);
+                    cross_async(guest, &function, (Resource::<Q>::new_own(rep),), drop).await
+                })
+            },
+        )?;
+        Ok(self)
+    }
+
+    fn add<P, R>(&mut self, name: &str, effect: Effect, mut extra: Extra<P, R>) -> Function<P, R>
+    where
+        P: Recordable + Debug,
+        R: Recordable + Debug,
+    {
+        let entry = Arc::new(Entry {
+            tag: Tag::new(self.name, name),
+            name: function_name(self.name, name),
+            effect,
+            params: registry::describe::<P>,
+            outcome: registry::describe::<R>,
+            hands_out: R::RESOURCES.then_some(registry::owned::<R>),
+            renew: extra.renew.take(),
+        });
+        self.boundary.defined.insert(format!("{}#{name}", self.name));
+        self.boundary.register(entry.clone());
+        Function { entry, extra }
+    }
+}
+
+/// A call that is answered without an await.
+fn cross<P: Params, R: Recordable>(
+    guest: &mut Guest,
+    function: &Function<P, R>,
+    mut params: P,
+    handler: &impl Fn(&mut Guest, P) -> Result<R>,
+) -> Result<R> {
+    if !guest.recorder.recording() {
+        return handler(guest, params);
+    }
+    if guest.recorder.replaying() {
+        match guest.recorder.recall(&function.entry, &params)? {
+            Recalled::Outcome(range) => return recalled(guest, function, &params, range),
+            Recalled::Live => {}
+            Recalled::OpenIntent(_) | Recalled::OpenWait(_) => {
+                return Err(wasmtime::Error::msg("the journal has an intent where none can be"));
+            }
+        }
+    }
+    let mark = guest.recorder.open(Kind::Call, &function.entry, &params);
+    let mut result = match to_real(guest, &mut params) {
+        Ok(()) => handler(guest, params),
+        Err(lost) => lost_answer(&function.extra, lost),
+    };
+    close(guest, mark, &mut result)?;
+    result
+}
+
+/// A call that may await, of any class.
+async fn cross_async<P: Params, R: Outcome>(
+    guest: &mut Guest,
+    function: &Function<P, R>,
+    mut params: P,
+    handler: impl for<'a> AsyncHost<'a, P, R>,
+) -> Result<R> {
+    if !guest.recorder.recording() {
+        return handler.call(guest, params).await;
+    }
+    let effect = match function.extra.class {
+        Some(class) => class(guest, &params),
+        None => function.entry.effect,
+    };
+    let mut open = None;
+    if guest.recorder.replaying() {
+        match guest.recorder.recall(&function.entry, &params)? {
+            Recalled::Outcome(range) => return recalled(guest, function, &params, range),
+            Recalled::Live => {}
+            Recalled::OpenWait(seq) => open = Some((Kind::Wake, seq)),
+            Recalled::OpenIntent(seq) => {
+                if effect == Effect::Once {
+                    let mut result = match function.extra.unknown {
+                        Some(unknown) => Ok(unknown()),
+                        None => Err(wasmtime::Error::msg("a crash hid the outcome of this call")),
+                    };
+                    guest.recorder.answer(Kind::Outcome, seq, &mut result);
+                    return result;
+                }
+                open = Some((Kind::Outcome, seq));
+            }
+        }
+    }
+    let (wanted, begins) = match effect {
+        Effect::Read | Effect::Node | Effect::Deferred | Effect::SharedUpdate => {
+            let mark = guest.recorder.open(Kind::Call, &function.entry, &params);
+            let mut result = match to_real(guest, &mut params) {
+                Ok(()) => handler.call(guest, params).await,
+                Err(lost) => lost_answer(&function.extra, lost),
+            };
+            close(guest, mark, &mut result)?;
+            if effect == Effect::SharedUpdate {
+                guest.commit_step()?;
+            }
+            return result;
+        }
+        Effect::Wait => (Kind::Wake, Kind::Wait),
+        Effect::Repeatable | Effect::Once => (Kind::Outcome, Kind::Intent),
+    };
+    let seq = match open {
+        Some((_, seq)) => seq,
+        None => {
+            let mark = guest.recorder.open(begins, &function.entry, &params);
+            let seq = guest.recorder.step.seal(mark);
+            guest.check_journal()?;
+            guest.commit_step()?;
+            seq
+        }
+    };
+    if begins == Kind::Intent {
+        guest.gate().await?;
+    }
+    let mut result = match to_real(guest, &mut params) {
+        Ok(()) => handler.call(guest, params).await,
+        Err(lost) => lost_answer(&function.extra, lost),
+    };
+    guest.recorder.answer(wanted, seq, &mut result);
+    guest.check_journal()?;
+    result
+}
+
+/// A call that waits for a completion.
+async fn cross_wait<P: Params, R: Outcome>(
+    guest: &mut Guest,
+    entry: &Arc<Entry>,
+    params: P,
+    begin: fn(&mut Guest, &P, &WaitId) -> Result<Begun<R>>,
+    end: fn(&mut Guest, &P, &WaitId, Waited) -> Result<R>,
+) -> Result<R> {
+    let recording = guest.recorder.recording();
+    let mut open = None;
+    if guest.recorder.replaying() {
+        match guest.recorder.recall(entry, &params)? {
+            Recalled::Outcome(range) => return guest.recorder.decode(range),
+            Recalled::Live => {}
+            Recalled::OpenWait(seq) => open = Some(seq),
+            Recalled::OpenIntent(_) => {
+                return Err(wasmtime::Error::msg("the journal has an intent where a wait must be"));
+            }
+        }
+    }
+    let id = match open {
+        Some(seq) => {
+            WaitId { actor: guest.about.id.clone(), incarnation: guest.about.incarnation, seq }
+        }
+        None => {
+            let id = guest.wait_id();
+            let mark = recording.then(|| guest.recorder.open(Kind::Call, entry, &params));
+            match begin(guest, &params, &id) {
+                Ok(Begun::Parked) => {
+                    if let Some(mark) = mark {
+                        guest.recorder.step.set_kind(&mark, Kind::Wait);
+                        guest.recorder.step.seal(mark);
+                    }
+                }
+                Ok(Begun::Now(value)) => return at_once(guest, mark, Ok(value)),
+                Err(error) => return at_once(guest, mark, Err(error)),
+            }
+            guest.check_journal()?;
+            guest.commit_step()?;
+            id
+        }
+    };
+    let waited = {
+        let node = guest.node.clone();
+        let until = guest.turn.patience;
+        node.waits().wait(&id, until).await
+    };
+    let mut result = end(guest, &params, &id, waited);
+    if recording {
+        guest.recorder.answer(Kind::Wake, id.seq, &mut result);
+        guest.check_journal()?;
+    }
+    result
+}
+
+/// A wait that was over before it began is an ordinary call.
+fn at_once<R: Recordable>(guest: &mut Guest, mark: Option<Mark>, mut result: Result<R>) -> Result<R> {
+    if let Some(mark) = mark {
+        close(guest, mark, &mut result)?;
+    }
+    result
+}
+
+/// Results, without the need to be lowered.
+trait Outcome: Recordable + Send + 'static {}
+impl<T: Recordable + Send + 'static> Outcome for T {}
+
+fn recalled<P, R: Recordable>(
+    guest: &mut Guest,
+    function: &Function<P, R>,
+    params: &P,
+    range: std::ops::Range<usize>,
+) -> Result<R> {
+    let result = guest.recorder.decode(range)?;
+    if let Some(replayed) = function.extra.replayed {
+        replayed(guest, params, &result);
+    }
+    Ok(result)
+}
+
+fn close<R: Recordable>(guest: &mut Guest, mark: Mark, result: &mut Result<R>) -> Result<()> {
+    guest.recorder.close(mark, result);
+    guest.check_journal()
+}
+
+fn to_real<P: Recordable>(guest: &mut Guest, params: &mut P) -> Result<(), wasmtime::Error> {
+    if !P::RESOURCES {
+        return Ok(());
+    }
+    let resources = &mut guest.recorder.resources;
+    params.map_resources(&mut |handle| Ok(resources.to_real(handle)?))
+}
+
+fn lost_answer<P, R>(extra: &Extra<P, R>, error: wasmtime::Error) -> Result<R> {
+    match extra.lost {
+        Some(answer) if error.is::<Lost>() => Ok(answer()),
+        _ => Err(error),
+    }
+}

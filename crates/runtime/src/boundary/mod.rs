@@ -1,0 +1,75 @@
+//! The one door between guests and everything else.
+//!
+//! Every call passes here: its grant is checked, it is recorded or answered from the record, it is treated as its effect
+//! class says. The linker is private to this module, so there is no other way to link a host function, and a test fails
+//! if one is touched elsewhere. docs/semantics.md has the rules, docs/journal-format.md the bytes.
+
+mod effect;
+mod error;
+mod guest;
+mod interface;
+mod limiter;
+mod recordable;
+mod recorder;
+mod registry;
+mod resources;
+pub mod value;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+pub use effect::{Effect, Tag, function_name, track};
+pub use error::{CommitFailed, Denied, Divergence, Exit, LeftHere, LimitReached, RecordedTrap};
+pub use guest::{
+    About, Answering, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key,
+};
+pub use interface::{AsyncHost, Begun, Extra, Interface};
+pub use limiter::Limiter;
+pub use recordable::{DecodeError, Handle, MapResource, Recordable};
+pub(crate) use recorder::{crossing, exit_code, tag_and_params};
+pub use recorder::{AtEnd, Recorder, Recording};
+pub use registry::{Entry, Registry, Renew};
+pub use resources::{Lost, Resources};
+
+/// All host interfaces of a node, linked.
+pub struct Boundary {
+    linker: Linker<Guest>,
+    registry: Registry,
+    /// `interface@version#function` of everything defined.
+    defined: HashSet<String>,
+}
+
+impl Boundary {
+    /// No interface yet.
+    pub fn new(engine: &Engine) -> Boundary {
+        Boundary { linker: Linker::new(engine), registry: Registry::default(), defined: HashSet::new() }
+    }
+
+    /// Begins an interface; `name` with the newest version, which serves every version of its semver track.
+    pub fn interface(&mut self, name: &'static str) -> wasmtime::Result<Interface<'_>> {
+        self.linker.instance(name)?;
+        Ok(Interface { boundary: self, name })
+    }
+
+    /// What can be called, by tag.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Every function defined, as `interface@version#function`.
+    pub fn defined(&self) -> impl Iterator<Item = &str> {
+        self.defined.iter().map(String::as_str)
+    }
+
+    fn register(&mut self, entry: Arc<Entry>) {
+        self.registry.add(entry);
+    }
+
+    /// Links a component.
+    pub fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
+        self.linker.instantiate_pre(component)
+    }
+}

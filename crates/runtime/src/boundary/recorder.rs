@@ -1,0 +1,375 @@
+//! One actor's records as they are made, and as they are compared in replay.
+//!
+//! Owns the open step's bytes, the cursor of a replayed turn, and the logical names of resources. Promises: a record is
+//! either whole and linked or not there; in replay nothing is compared loosely, and nothing runs past the records.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use troupe_log::codec::{self, Reader};
+use troupe_log::record::KindNumber;
+use troupe_log::{Chain, Kind, Mark, Record, Seq, Step};
+
+use super::effect::Tag;
+use super::error::{Divergence, Exit, LeftHere, RecordedTrap};
+use super::recordable::{Handle, Recordable};
+use super::registry::{Entry, Registry};
+use super::resources::Resources;
+
+/// What follows when a replayed turn's records are used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEnd {
+    /// The turn was open: the guest goes on live.
+    GoLive,
+    /// The turn was killed here (deadline, fuel, stack depth, crash): the guest is stopped, the comparison was good.
+    Leave,
+    /// The turn ended here: another call is a difference.
+    Ended,
+}
+
+/// The records of one turn, behind its begin, that the guest is compared with.
+pub(crate) struct Cursor {
+    bytes: Arc<[u8]>,
+    at: usize,
+    at_end: AtEnd,
+}
+
+/// What a replayed call is answered with.
+pub(crate) enum Recalled {
+    /// This outcome stands in the journal.
+    Outcome(Range<usize>),
+    /// The records are used up: run it live.
+    Live,
+    /// An intent without outcome: by the effect class.
+    OpenIntent(Seq),
+    /// A wait without answer: wait again under this id.
+    OpenWait(Seq),
+}
+
+/// How a guest's calls are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// No journal: calls go straight through.
+    Off,
+    /// Each call is recorded.
+    On,
+}
+
+/// An actor's recorder.
+pub struct Recorder {
+    recording: Recording,
+    registry: Arc<Registry>,
+    pub(crate) step: Step,
+    pub(crate) resources: Resources,
+    cursor: Option<Cursor>,
+    scratch: Vec<u8>,
+    /// The handler found that a grant is missing: the record becomes a denial that names it.
+    denied: Option<String>,
+    /// Constructors of resources that can be made again: logical number, function, recorded parameters.
+    pub(crate) renewals: Vec<(u32, Arc<Entry>, Vec<u8>)>,
+    /// Counter for waits of actors without journal.
+    unrecorded: u64,
+}
+
+/// How a call ended, as the first byte of an outcome.
+const VALUE: u8 = 0;
+const TRAP: u8 = 1;
+const EXIT: u8 = 2;
+
+impl Recorder {
+    /// A recorder that goes on behind `chain`.
+    pub fn new(recording: Recording, chain: Chain, registry: Arc<Registry>) -> Recorder {
+        Recorder {
+            recording,
+            registry,
+            step: Step::new(chain),
+            resources: Resources::default(),
+            cursor: None,
+            scratch: Vec::new(),
+            denied: None,
+            renewals: Vec::new(),
+            unrecorded: 0,
+        }
+    }
+
+    /// Whether calls are recorded.
+    pub fn recording(&self) -> bool {
+        self.recording == Recording::On
+    }
+
+    /// True while the guest is answered from its journal.
+    pub fn replaying(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    /// The tip of the journal, with the open step.
+    pub fn chain(&self) -> Chain {
+        self.step.chain()
+    }
+
+    /// Starts recording behind `chain`; used when recovery has replayed everything before it.
+    pub fn resume(&mut self, chain: Chain) {
+        self.step = Step::new(chain);
+        self.cursor = None;
+    }
+
+    /// Answers the next turn from `bytes`: the records behind its begin.
+    pub fn replay(&mut self, bytes: Arc<[u8]>, at_end: AtEnd) {
+        self.cursor = Some(Cursor { bytes, at: 0, at_end });
+    }
+
+    /// Ends a replayed turn; an error if the guest ended it before its records did. Returns the record it ended at.
+    pub fn end_replay(&mut self, how: &str) -> Result<(), Divergence> {
+        let Some(mut cursor) = self.cursor.take() else { return Ok(()) };
+        match cursor.peek() {
+            Some(record) if crossing(record.kind) => {
+                let (tag, params) = tag_and_params(record.body);
+                Err(Divergence {
+                    seq: record.seq,
+                    function: self.registry.name(tag),
+                    expected: self.registry.call(tag, params),
+                    actual: how.to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks the call in hand as denied.
+    pub fn deny(&mut self, grant: &str) {
+        self.denied = Some(grant.to_owned());
+    }
+
+    /// A number for a wait of an actor without journal.
+    pub(crate) fn unrecorded_wait(&mut self) -> Seq {
+        self.unrecorded += 1;
+        Seq(self.unrecorded)
+    }
+
+    /// A resource has ended: it is not made again.
+    pub(crate) fn forget(&mut self, logical: u32) {
+        self.renewals.retain(|(number, _, _)| *number != logical);
+    }
+
+    // ---- making records ----
+
+    pub(crate) fn open(&mut self, kind: Kind, entry: &Entry, params: &impl Recordable) -> Mark {
+        self.denied = None;
+        let mark = self.step.begin(kind);
+        let out = self.step.body();
+        codec::put_u64(out, entry.tag.0);
+        let at = out.len();
+        codec::put_u32(out, 0);
+        params.encode(out);
+        let len = (out.len() - at - 4) as u32;
+        out[at..at + 4].copy_from_slice(&len.to_le_bytes());
+        mark
+    }
+
+    /// Maps what the handler returned to the guest's side, records it and closes the record.
+    pub(crate) fn close<R: Recordable>(&mut self, mark: Mark, result: &mut wasmtime::Result<R>) {
+        if R::RESOURCES
+            && let Ok(value) = result
+        {
+            self.give(value);
+        }
+        if let Some(grant) = self.denied.take() {
+            self.step.set_kind(&mark, Kind::Denial);
+            self.outcome(result);
+            codec::put_str(self.step.body(), &grant);
+        } else if let Err(error) = result
+            && let Some(denied) = error.downcast_ref::<super::error::Denied>()
+        {
+            let grant = denied.grant.clone();
+            self.step.set_kind(&mark, Kind::Denial);
+            self.outcome(result);
+            codec::put_str(self.step.body(), &grant);
+        } else {
+            self.outcome(result);
+        }
+        self.step.seal(mark);
+    }
+
+    /// Records the answer of an intent or a wait.
+    pub(crate) fn answer<R: Recordable>(&mut self, kind: Kind, of: Seq, result: &mut wasmtime::Result<R>) {
+        if R::RESOURCES
+            && let Ok(value) = result
+        {
+            self.give(value);
+        }
+        let mark = self.step.begin(kind);
+        codec::put_u64(self.step.body(), of.0);
+        self.outcome(result);
+        self.step.seal(mark);
+    }
+
+    fn give<R: Recordable>(&mut self, value: &mut R) {
+        let resources = &mut self.resources;
+        let mapped = value.map_resources(&mut |handle: Handle| {
+            Ok(if handle.owned { resources.to_logical(handle.rep) } else { handle.rep })
+        });
+        debug_assert!(mapped.is_ok());
+    }
+
+    fn outcome<R: Recordable>(&mut self, result: &wasmtime::Result<R>) {
+        let out = self.step.body();
+        match result {
+            Ok(value) => {
+                out.push(VALUE);
+                value.encode(out);
+            }
+            Err(error) => match exit_code(error) {
+                Some(code) => {
+                    out.push(EXIT);
+                    code.encode(out);
+                }
+                None => {
+                    out.push(TRAP);
+                    codec::put_str(out, &format!("{error:#}"));
+                }
+            },
+        }
+    }
+
+    // ---- answering from records ----
+
+    /// Compares a call with the next record and says how it is answered.
+    pub(crate) fn recall(&mut self, entry: &Arc<Entry>, params: &impl Recordable) -> wasmtime::Result<Recalled> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        params.encode(&mut scratch);
+        let recalled = self.compare(entry, &scratch);
+        self.scratch = scratch;
+        recalled
+    }
+
+    fn compare(&mut self, entry: &Arc<Entry>, params: &[u8]) -> wasmtime::Result<Recalled> {
+        let Some(cursor) = &mut self.cursor else { return Ok(Recalled::Live) };
+        let Some(record) = cursor.peek() else {
+            let at_end = cursor.at_end;
+            return match at_end {
+                AtEnd::GoLive => {
+                    self.cursor = None;
+                    Ok(Recalled::Live)
+                }
+                AtEnd::Leave => Err(LeftHere.into()),
+                AtEnd::Ended => Err(self.differs(Seq(u64::MAX), entry, params, "no further record".to_owned()).into()),
+            };
+        };
+        let (seq, kind, body) = (record.seq, record.kind, record.body);
+        if !crossing(kind) {
+            let at_end = cursor.at_end;
+            if at_end == AtEnd::Leave {
+                return Err(LeftHere.into());
+            }
+            return Err(self.differs(seq, entry, params, format!("the end of the turn ({kind})")).into());
+        }
+        let (tag, expected) = tag_and_params(body);
+        if tag != entry.tag || expected != params {
+            let expected = self.registry.call(tag, expected);
+            return Err(self.differs(seq, entry, params, expected).into());
+        }
+        let recalled = cursor.take_answer()?;
+        if let Recalled::Outcome(range) = &recalled {
+            let bytes = &cursor.bytes[range.clone()];
+            if let Some(hands_out) = entry.hands_out
+                && bytes.first() == Some(&VALUE)
+            {
+                for logical in hands_out(&bytes[1..])? {
+                    self.resources.observe(logical);
+                    if entry.renew.is_some() {
+                        self.renewals.push((logical, entry.clone(), params.to_vec()));
+                    }
+                }
+            }
+        }
+        if let Recalled::OpenIntent(_) | Recalled::OpenWait(_) = recalled {
+            self.cursor = None;
+        }
+        Ok(recalled)
+    }
+
+    /// Reads an outcome of the journal as the function's result.
+    pub(crate) fn decode<R: Recordable>(&self, range: Range<usize>) -> wasmtime::Result<R> {
+        let Some(cursor) = &self.cursor else {
+            return Err(wasmtime::Error::msg("no journal to read from"));
+        };
+        let mut input = Reader::new(&cursor.bytes[range]);
+        match input.u8()? {
+            VALUE => Ok(R::decode(&mut input)?),
+            EXIT => Err(Exit { code: i32::decode(&mut input)? }.into()),
+            _ => Err(RecordedTrap(input.str()?.to_owned()).into()),
+        }
+    }
+
+    fn differs(&self, seq: Seq, entry: &Entry, params: &[u8], expected: String) -> Divergence {
+        Divergence {
+            seq,
+            function: entry.name.clone(),
+            expected,
+            actual: self.registry.call(entry.tag, params),
+        }
+    }
+}
+
+impl Cursor {
+    /// The next record that the guest is compared with.
+    fn peek(&mut self) -> Option<Record<'_>> {
+        while let Ok(record) = Record::read(&self.bytes[self.at..]) {
+            match record.kind.known() {
+                None | Some(Kind::Resume | Kind::Redaction | Kind::Derived) => self.at += record.bytes.len(),
+                Some(_) => break,
+            }
+        }
+        Record::read(&self.bytes[self.at..]).ok()
+    }
+
+    /// Steps over the record at hand, which was compared, and finds its answer.
+    fn take_answer(&mut self) -> wasmtime::Result<Recalled> {
+        let bytes = self.bytes.clone();
+        let record = Record::read(&bytes[self.at..])?;
+        self.at += record.bytes.len();
+        let seq = record.seq;
+        let wanted = match record.kind.known() {
+            Some(Kind::Intent) => Kind::Outcome,
+            Some(Kind::Wait) => Kind::Wake,
+            _ => {
+                let (_, params) = tag_and_params(record.body);
+                return Ok(Recalled::Outcome(self.at - record.body.len() + 12 + params.len()..self.at));
+            }
+        };
+        if let Some(answer) = self.peek()
+            && answer.kind == wanted
+            && answer.body.get(..8) == Some(&seq.0.to_le_bytes()[..])
+        {
+            let (whole, body) = (answer.bytes.len(), answer.body.len());
+            self.at += whole;
+            return Ok(Recalled::Outcome(self.at - body + 8..self.at));
+        }
+        if self.at_end == AtEnd::Leave {
+            return Err(LeftHere.into());
+        }
+        Ok(if wanted == Kind::Outcome { Recalled::OpenIntent(seq) } else { Recalled::OpenWait(seq) })
+    }
+}
+
+/// True for records that a call of the guest is compared with.
+pub(crate) fn crossing(kind: KindNumber) -> bool {
+    matches!(kind.known(), Some(Kind::Call | Kind::Intent | Kind::Wait | Kind::Denial))
+}
+
+/// The function and the parameters of a call-like record; empty where the body is too short.
+pub(crate) fn tag_and_params(body: &[u8]) -> (Tag, &[u8]) {
+    let mut input = Reader::new(body);
+    let tag = Tag(input.u64().unwrap_or(0));
+    let len = input.u32().unwrap_or(0) as usize;
+    (tag, input.take(len).unwrap_or(&[]))
+}
+
+/// The exit code if this is a guest's wish to end.
+pub(crate) fn exit_code(error: &wasmtime::Error) -> Option<i32> {
+    if let Some(exit) = error.downcast_ref::<Exit>() {
+        return Some(exit.code);
+    }
+    error.downcast_ref::<wasmtime_wasi::I32Exit>().map(|exit| exit.0)
+}

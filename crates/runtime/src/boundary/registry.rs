@@ -1,0 +1,120 @@
+//! Every function that guests may import: its name, effect class, and how its records are read.
+//!
+//! Filled while the linker is filled, so a function that can be called is a function that can be shown.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use troupe_log::codec::Reader;
+
+use super::effect::{Effect, Tag};
+use super::guest::Guest;
+use super::recordable::{DecodeError, Handle, Recordable};
+
+/// Reads the parameters or the outcome of a record as text.
+pub type Describe = fn(&[u8]) -> Result<String, DecodeError>;
+/// Makes the resources of a recorded constructor call again, given its recorded parameters.
+pub type Renew = Arc<dyn for<'a> Fn(&'a mut Guest, &'a [u8]) -> BoxFuture<'a, wasmtime::Result<Vec<u32>>> + Send + Sync>;
+
+/// One function that guests may import.
+pub struct Entry {
+    /// Its name in records.
+    pub tag: Tag,
+    /// `package:name/interface@TRACK#function`.
+    pub name: String,
+    /// What it does to the world.
+    pub effect: Effect,
+    /// Its parameters as text.
+    pub params: Describe,
+    /// Its result as text.
+    pub outcome: Describe,
+    /// The logical numbers that its result hands out.
+    pub(crate) hands_out: Option<fn(&[u8]) -> Result<Vec<u32>, DecodeError>>,
+    /// How what it hands out is made again after a crash; none if it cannot be.
+    pub(crate) renew: Option<Renew>,
+}
+
+/// All of them, by tag.
+#[derive(Default)]
+pub struct Registry {
+    entries: HashMap<Tag, Arc<Entry>>,
+}
+
+impl Registry {
+    pub(crate) fn add(&mut self, entry: Arc<Entry>) {
+        self.entries.insert(entry.tag, entry);
+    }
+
+    /// The function of a tag.
+    pub fn get(&self, tag: Tag) -> Option<&Arc<Entry>> {
+        self.entries.get(&tag)
+    }
+
+    /// Every function, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values()
+    }
+
+    /// The function's name, or its tag where it is not known.
+    pub fn name(&self, tag: Tag) -> String {
+        self.get(tag).map_or_else(|| tag.to_string(), |entry| entry.name.clone())
+    }
+
+    /// A call as text: `name(params)`.
+    pub fn call(&self, tag: Tag, params: &[u8]) -> String {
+        match self.get(tag) {
+            Some(entry) => format!("{}{}", entry.name, shown(entry.params, params)),
+            None => format!("{tag}({} bytes)", params.len()),
+        }
+    }
+
+    /// A result as text.
+    pub fn outcome(&self, tag: Tag, value: &[u8]) -> String {
+        match self.get(tag) {
+            Some(entry) => shown(entry.outcome, value),
+            None => format!("{} bytes", value.len()),
+        }
+    }
+}
+
+fn shown(describe: Describe, bytes: &[u8]) -> String {
+    match describe(bytes) {
+        Ok(text) => text,
+        Err(error) => format!("({} bytes that do not fit its type: {error})", bytes.len()),
+    }
+}
+
+/// Text of a value of type `V`, with long byte lists cut.
+pub(crate) fn describe<V: Recordable + Debug>(bytes: &[u8]) -> Result<String, DecodeError> {
+    let mut input = Reader::new(bytes);
+    let value = V::decode(&mut input)?;
+    input.finish()?;
+    let mut text = format!("{value:?}");
+    const MOST: usize = 512;
+    if text.len() > MOST {
+        let mut cut = MOST;
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        text.truncate(cut);
+        text.push_str(&format!(".. ({} bytes)", bytes.len()));
+    }
+    Ok(text)
+}
+
+/// The logical numbers of the owned handles in an encoded value.
+pub(crate) fn owned<V: Recordable>(bytes: &[u8]) -> Result<Vec<u32>, DecodeError> {
+    let mut input = Reader::new(bytes);
+    let mut value = V::decode(&mut input)?;
+    let mut found = Vec::new();
+    let seen = value.map_resources(&mut |handle: Handle| {
+        if handle.owned {
+            found.push(handle.rep);
+        }
+        Ok(handle.rep)
+    });
+    debug_assert!(seen.is_ok());
+    Ok(found)
+}

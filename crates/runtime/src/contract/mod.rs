@@ -1,0 +1,119 @@
+//! What the runtime drives: the exports of a component, found by looking.
+//!
+//! A contract turns the runtime's turns (init, message, save, load, terminate) into calls of exports and their results back.
+//! It keeps no state between turns but what [`Output`] hands out, so that what the runtime knows of an actor is in its
+//! journal. A component may export several; typed functions are taken by name, everything else by the behaviors.
+
+pub mod behaviors;
+pub mod typed;
+
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance};
+
+use crate::actor::message::Message;
+use crate::boundary::Guest;
+
+/// One turn, as a contract sees it.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Once in a life, with the initial state.
+    Init(&'a [u8]),
+    /// A message. `state` is the fsm's current state.
+    Message {
+        /// The message.
+        message: &'a Message,
+        /// The state of a gen-fsm actor.
+        state: &'a str,
+    },
+    /// The guest's own snapshot.
+    Save,
+    /// Back from it.
+    Load {
+        /// What save returned.
+        state: &'a [u8],
+        /// The component that saved it.
+        saved_by: &'a str,
+    },
+    /// The last turn.
+    Terminate(&'a str),
+}
+
+/// How a turn ended that did not fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// With this answer (empty where nobody waits for one).
+    Answer(Vec<u8>),
+    /// With an ordinary error: the answer to a call is `refused`.
+    Refused(String),
+    /// With a transition: the name of the new state, which also answers a call.
+    State(String),
+    /// No export takes such a message.
+    NoTaker(String),
+}
+
+/// The exports of a component that the runtime knows.
+#[derive(Clone, Debug, Default)]
+pub struct Contract {
+    behaviors: behaviors::Exports,
+    typed: typed::Exports,
+}
+
+/// The same, of one instance.
+pub struct Driver {
+    behaviors: behaviors::Functions,
+    typed: typed::Functions,
+}
+
+impl Contract {
+    /// Looks at what a component exports.
+    pub fn of(component: &Component) -> wasmtime::Result<Contract> {
+        Ok(Contract { behaviors: behaviors::Exports::of(component), typed: typed::Exports::of(component)? })
+    }
+
+    /// The names of what was found, for people.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = self.behaviors.names();
+        names.extend(self.typed.interfaces());
+        names
+    }
+
+    /// True if nothing of it can take a message.
+    pub fn is_empty(&self) -> bool {
+        !self.behaviors.takes_messages() && self.typed.is_empty()
+    }
+
+    /// True if the guest makes its own snapshots.
+    pub fn saves(&self) -> bool {
+        self.behaviors.saves()
+    }
+
+    /// Functions that can be called by name.
+    pub fn typed(&self) -> &typed::Exports {
+        &self.typed
+    }
+
+    /// Finds the exports in an instance.
+    pub fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Driver> {
+        Ok(Driver {
+            behaviors: self.behaviors.bind(store, instance)?,
+            typed: self.typed.bind(store, instance)?,
+        })
+    }
+}
+
+impl Driver {
+    /// Runs one turn. An error is a fault, or the end of a replay.
+    pub async fn turn(&self, store: &mut Store<Guest>, input: Input<'_>) -> wasmtime::Result<Output> {
+        if let Input::Message { message, .. } = &input
+            && let Some(function) = self.typed.get(&message.message_type)
+        {
+            return function.call(store, message).await;
+        }
+        self.behaviors.turn(store, input).await
+    }
+
+    /// True if `init` is there to be called.
+    pub fn has_init(&self) -> bool {
+        self.behaviors.has_init()
+    }
+}

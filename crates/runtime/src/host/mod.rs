@@ -1,0 +1,19 @@
+//! What actors may import: a file per interface, a folder per WASI package.
+//!
+//! Each file registers its functions with the boundary, each with its effect class, and translates between WIT types and
+//! the services. To add an interface: its file here, its line in [`link`], its WIT under `wit/`, a guest under
+//! `tests/guests`, and its page in `docs/`.
+
+pub mod host;
+pub mod messaging;
+pub mod types;
+// pub mod wasi;
+
+use crate::boundary::Boundary;
+
+/// Registers every host interface.
+pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    host::link(boundary)?;
+    messaging::link(boundary)?;
+    Ok(())
+}

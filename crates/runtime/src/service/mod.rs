@@ -1,0 +1,4 @@
+//! What actors of one node share: waits and timers.
+
+pub mod timers;
+pub mod waits;

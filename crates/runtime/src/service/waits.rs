@@ -1,0 +1,181 @@
+//! Answers that parked turns wait for.
+//!
+//! A wait has the id of its record. Whoever answers commits a completion under that id; the first wins. This is the
+//! place in memory where a committed completion meets its turn, in whichever order they come.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use troupe_log::codec::{self, Reader};
+use troupe_log::{ActorId, Incarnation, NodeTime, Seq};
+
+use crate::env::NodeClock;
+
+/// A wait: the record that began it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WaitId {
+    /// Who waits.
+    pub actor: ActorId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// The record.
+    pub seq: Seq,
+}
+
+impl WaitId {
+    /// Its key in the completions table.
+    pub fn key(&self) -> Vec<u8> {
+        let mut key = self.actor.as_str().as_bytes().to_vec();
+        key.push(0);
+        key.extend_from_slice(&self.incarnation.0.to_be_bytes());
+        key.extend_from_slice(&self.seq.0.to_be_bytes());
+        key
+    }
+
+    /// Appends it in the value codec.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        codec::put_str(out, self.actor.as_str());
+        codec::put_u32(out, self.incarnation.0);
+        codec::put_u64(out, self.seq.0);
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub fn decode(input: &mut Reader<'_>) -> Result<WaitId, codec::Error> {
+        let at = input.at();
+        let actor = ActorId::reserved(input.str()?).map_err(|_| codec::Error::Bad { at, what: "actor id" })?;
+        Ok(WaitId { actor, incarnation: Incarnation(input.u32()?), seq: Seq(input.u64()?) })
+    }
+
+    /// Reads a key of the completions table.
+    pub fn from_key(key: &[u8]) -> Option<WaitId> {
+        let (rest, seq) = key.split_last_chunk::<8>()?;
+        let (rest, incarnation) = rest.split_last_chunk::<4>()?;
+        let actor = ActorId::reserved(std::str::from_utf8(rest.strip_suffix(&[0])?).ok()?).ok()?;
+        Some(WaitId {
+            actor,
+            incarnation: Incarnation(u32::from_be_bytes(*incarnation)),
+            seq: Seq(u64::from_be_bytes(*seq)),
+        })
+    }
+}
+
+/// How a wait ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// With this completion.
+    Completed(Vec<u8>),
+    /// The turn's deadline is near.
+    TimedOut,
+}
+
+enum Slot {
+    Waiting(oneshot::Sender<Vec<u8>>),
+    Done(Vec<u8>),
+}
+
+/// All waits of a node.
+pub struct Waits {
+    clock: NodeClock,
+    slots: Mutex<HashMap<WaitId, Slot>>,
+}
+
+impl Waits {
+    /// None yet.
+    pub fn new(clock: NodeClock) -> Waits {
+        Waits { clock, slots: Mutex::default() }
+    }
+
+    /// Waits for the completion of `id`, at most until `until`. A completion that is there wins over the time.
+    pub async fn wait(&self, id: &WaitId, until: Option<NodeTime>) -> Waited {
+        let receiver = {
+            let mut slots = self.slots.lock();
+            if let Some(Slot::Done(bytes)) = slots.remove(id) {
+                return Waited::Completed(bytes);
+            }
+            let (sender, receiver) = oneshot::channel();
+            slots.insert(id.clone(), Slot::Waiting(sender));
+            receiver
+        };
+        let gone = Gone { waits: self, id };
+        let waited = match until {
+            None => receiver.await.ok(),
+            Some(until) => tokio::select! {
+                biased;
+                bytes = receiver => bytes.ok(),
+                () = self.clock.sleep_until(until) => None,
+            },
+        };
+        drop(gone);
+        waited.map_or(Waited::TimedOut, Waited::Completed)
+    }
+
+    /// A completion was committed. Later ones under the same id are dropped.
+    pub fn complete(&self, id: WaitId, bytes: Vec<u8>) {
+        let mut slots = self.slots.lock();
+        match slots.remove(&id) {
+            Some(Slot::Waiting(sender)) => {
+                // The waiter may have just timed out: then nobody wants it.
+                let _ = sender.send(bytes);
+            }
+            Some(done @ Slot::Done(_)) => {
+                slots.insert(id, done);
+            }
+            None => {
+                slots.insert(id, Slot::Done(bytes));
+            }
+        }
+    }
+
+    /// Forgets what is there for the waits of one life of an actor.
+    pub fn forget(&self, actor: &ActorId) {
+        self.slots.lock().retain(|id, _| id.actor != *actor);
+    }
+}
+
+/// Takes a wait's slot away when its turn is killed or times out.
+struct Gone<'a> {
+    waits: &'a Waits,
+    id: &'a WaitId,
+}
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        let mut slots = self.waits.slots.lock();
+        if let Some(Slot::Waiting(_)) = slots.get(self.id) {
+            slots.remove(self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::SystemClock;
+    use std::sync::Arc;
+
+    fn id(seq: u64) -> WaitId {
+        WaitId { actor: ActorId::parse("a").unwrap(), incarnation: Incarnation(2), seq: Seq(seq) }
+    }
+
+    #[test]
+    fn a_key_names_its_wait() {
+        assert_eq!(WaitId::from_key(&id(7).key()), Some(id(7)));
+        assert_eq!(WaitId::from_key(b"short"), None);
+    }
+
+    #[tokio::test]
+    async fn the_first_completion_wins_whether_it_comes_before_or_after_the_wait() {
+        let waits = Waits::new(NodeClock::new(Arc::new(SystemClock::default()), NodeTime(0)));
+        waits.complete(id(1), vec![1]);
+        waits.complete(id(1), vec![2]);
+        assert_eq!(waits.wait(&id(1), None).await, Waited::Completed(vec![1]));
+        let waiting = waits.wait(&id(2), None);
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        waits.complete(id(2), vec![3]);
+        assert_eq!(waiting.await, Waited::Completed(vec![3]));
+        assert_eq!(waits.wait(&id(3), Some(NodeTime(0))).await, Waited::TimedOut);
+        assert!(waits.slots.lock().is_empty());
+    }
+}
