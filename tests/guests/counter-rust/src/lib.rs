@@ -21,6 +21,7 @@ use std::cell::Cell;
 
 use exports::troupe::actor::{gen_event, gen_server, lifecycle};
 use troupe::actor::host::{self, Level};
+use troupe::actor::types::Error;
 use wasi::clocks::wall_clock;
 use wasi::random::random;
 
@@ -62,7 +63,10 @@ impl gen_server::Guest for Counter {
             "sleep" => {
                 let millis = number(&payload)?;
                 let millis = u64::try_from(millis).map_err(|_| format!("not a time: {millis}"))?;
-                host::sleep_millis(millis).map_err(|error| format!("sleep: {error:?}"))?;
+                host::sleep_millis(millis).map_err(|error| match error {
+                    Error::Timeout => "sleep: timeout",
+                    _ => "sleep: error",
+                })?;
                 "slept".to_string()
             }
             "log" => {
