@@ -1,0 +1,64 @@
+//! The commands: one file each, with its arguments and what it does. To add one: a file, a line in each list here.
+
+mod build;
+mod call;
+mod completions;
+mod new;
+mod ps;
+mod send;
+mod start;
+mod stop;
+
+use clap::Subcommand;
+use tokio::runtime::Builder;
+
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+
+/// What `troupe` can do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make a project for an actor
+    New(new::Args),
+    /// Compile a project to a component
+    Build(build::Args),
+    /// Start actors in the running node
+    Start(start::Args),
+    /// Ask an actor and print its answer
+    Call(call::Args),
+    /// Send an actor a message without waiting for an answer
+    Send(send::Args),
+    /// Show the actors of the running node
+    Ps(ps::Args),
+    /// Stop an actor, or the node
+    Stop(stop::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+}
+
+/// Runs a command.
+pub fn run(context: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::New(args) => new::run(context, &args),
+        Command::Build(args) => build::run(context, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Start(args) => ask(start::run(context, &args)),
+        Command::Call(args) => ask(call::run(context, &args)),
+        Command::Send(args) => ask(send::run(context, &args)),
+        Command::Ps(args) => ask(ps::run(context, &args)),
+        Command::Stop(args) => ask(stop::run(context, &args)),
+    }
+}
+
+/// Runs a command that asks a node: one thread is enough.
+fn ask<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
+    Builder::new_current_thread().enable_all().build().map_err(no_runtime)?.block_on(command)
+}
+
+fn no_runtime(e: std::io::Error) -> Failure {
+    Failure::failed(
+        "io",
+        format!("the system gives no event queue: {e}"),
+        "check the limit of open files (`ulimit -n`)",
+    )
+}

@@ -1,0 +1,48 @@
+//! `troupe ps`: the actors of the running node.
+
+use troupe_server::wire::ActorInfo;
+
+use crate::context::Context;
+use crate::failure::Result;
+use crate::output::plain;
+
+/// Arguments.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  troupe ps
+  troupe ps --json | jq .id
+
+MAILBOX is the number of messages that wait, RECORDS the length of the journal, HEAD its newest hash.")]
+pub struct Args {}
+
+/// Prints a table, or a JSON object a line.
+pub async fn run(context: &Context, _: &Args) -> Result<()> {
+    let actors: Vec<ActorInfo> = context.client()?.get("/v1/actors").await?;
+    if context.out.json {
+        actors.iter().for_each(|actor| context.out.value(actor));
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = actors.iter().map(row).collect();
+    context.out.table(
+        &["ACTOR", "STATUS", "JOURNAL", "MAILBOX", "TURNS", "RECORDS", "HEAD", "COMPONENT", "LAST FAULT"],
+        &rows,
+    );
+    Ok(())
+}
+
+fn row(actor: &ActorInfo) -> Vec<String> {
+    let name = actor.id.strip_prefix("default/").unwrap_or(&actor.id);
+    let fault = actor.last_fault.as_deref().unwrap_or("-");
+    vec![
+        name.to_owned(),
+        actor.status.clone(),
+        actor.mode.clone(),
+        actor.mailbox.to_string(),
+        actor.turns.to_string(),
+        actor.seq.to_string(),
+        actor.head.chars().take(12).collect(),
+        actor.component.trim_start_matches("blake3:").chars().take(12).collect(),
+        plain(fault.lines().next().unwrap_or_default()).chars().take(60).collect(),
+    ]
+}

@@ -1,0 +1,214 @@
+//! What the management API says and hears, as types: the one definition for server and client.
+//!
+//! JSON objects may gain fields; readers ignore those that they do not know. Bytes are base64 (`base64`), with `text` beside
+//! them where they are UTF-8.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+/// The header that names a message's type; with it, the body of a call or send is the payload itself.
+pub const TYPE: &str = "troupe-type";
+/// The header of a call's deadline, such as `5s`.
+pub const DEADLINE: &str = "troupe-deadline";
+/// The header of an idempotency key.
+pub const KEY: &str = "troupe-key";
+
+/// Why a request failed, and what to do: the body of every answer that is not 2xx.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A word for programs: `not-found`, `mailbox-full`, `timeout`, ...
+    pub code: String,
+    /// What happened and where.
+    pub message: String,
+    /// What to do next; may be empty.
+    #[serde(default)]
+    pub help: String,
+}
+
+/// The node itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Its id, which stays with the data folder.
+    pub id: String,
+    /// Troupe's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its data folder; none for a node in memory.
+    pub data: Option<PathBuf>,
+    /// How many actors it has.
+    pub actors: usize,
+}
+
+/// One actor, as `troupe ps` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActorInfo {
+    /// `namespace/name`.
+    pub id: String,
+    /// Counts from 1 (or as the log counts) with each fresh start.
+    pub incarnation: u32,
+    /// The component's digest.
+    pub component: String,
+    /// idle, running, waiting, evicted, quarantined, ...
+    pub status: String,
+    /// durable, buffered or off.
+    pub mode: String,
+    /// Messages that wait.
+    pub mailbox: u64,
+    /// The next record's number.
+    pub seq: u64,
+    /// The head of its journal.
+    pub head: String,
+    /// Turns since the node started.
+    pub turns: u64,
+    /// The newest fault, in words.
+    pub last_fault: Option<String>,
+}
+
+/// A component as the node knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentInfo {
+    /// BLAKE3 of its bytes.
+    pub digest: String,
+    /// Bytes.
+    pub size: u64,
+    /// The contracts that it can be driven by.
+    pub contracts: Vec<String>,
+    /// Interfaces that it imports.
+    pub imports: Vec<String>,
+    /// Interfaces that it exports.
+    pub exports: Vec<String>,
+}
+
+/// Starts the actors of a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// The manifest's text.
+    pub manifest: String,
+    /// What the manifest is called in errors.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The folder that its relative paths are relative to, on the node's machine.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// Another id for the actor, if the manifest has one.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// A component's digest in place of the manifest's, if it has one actor.
+    #[serde(default)]
+    pub component: Option<String>,
+    /// Begins a new incarnation where the actor exists.
+    #[serde(default)]
+    pub fresh: bool,
+}
+
+/// One actor that was started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// `namespace/name`.
+    pub id: String,
+    /// Its incarnation.
+    pub incarnation: u32,
+    /// True if it goes on where it was.
+    pub resumed: bool,
+}
+
+/// The actors that were started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartReply {
+    /// In the manifest's order.
+    pub actors: Vec<Started>,
+}
+
+/// Bytes in JSON: `text` or `base64`, not both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    /// The bytes as text, where they are UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The bytes in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+}
+
+impl Payload {
+    /// Bytes as an answer shows them: text where they are UTF-8.
+    pub fn of(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self { text: Some(text.to_owned()), base64: None },
+            Err(_) => Self { text: None, base64: Some(STANDARD.encode(bytes)) },
+        }
+    }
+
+    /// The bytes; the error says in words what is wrong.
+    pub fn bytes(&self) -> Result<Vec<u8>, String> {
+        match (&self.text, &self.base64) {
+            (Some(text), None) => Ok(text.as_bytes().to_vec()),
+            (None, Some(base64)) => STANDARD.decode(base64).map_err(|e| format!("`base64` is not base64: {e}")),
+            (None, None) => Ok(Vec::new()),
+            (Some(_), Some(_)) => Err("both `text` and `base64` are given".to_owned()),
+        }
+    }
+}
+
+/// A call or a send.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRequest {
+    /// The message's type.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// Its payload.
+    #[serde(flatten)]
+    pub payload: Payload,
+    /// How long a call may take, such as `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+    /// Makes a repeat harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// The id of a message that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The message's id.
+    pub id: String,
+}
+
+/// A typed call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypedRequest {
+    /// `pkg:ns/interface#function`.
+    pub function: String,
+    /// The arguments in WAVE: `(42, "a")`.
+    #[serde(default)]
+    pub arguments: String,
+}
+
+/// The result of a typed call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypedReply {
+    /// The result in WAVE.
+    pub result: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_keep_every_byte() {
+        for bytes in [&b""[..], b"text", b"\xff\0\x01", "\u{e9}".as_bytes()] {
+            assert_eq!(Payload::of(bytes).bytes().unwrap(), bytes);
+        }
+        assert_eq!(Payload::of(b"a").text.as_deref(), Some("a"));
+        assert_eq!(Payload::of(b"\xff").base64.as_deref(), Some("/w=="));
+        let both = Payload { text: Some(String::new()), base64: Some(String::new()) };
+        assert!(both.bytes().is_err());
+    }
+}
