@@ -2,7 +2,7 @@
 
 use crate::troupe::actor::host::{self, Level};
 use crate::troupe::actor::messaging;
-use crate::troupe::actor::types::Error;
+use crate::troupe::actor::types::{Error, Kind};
 use crate::{Probe, number};
 
 pub const PROBES: &[Probe] = &[
@@ -19,9 +19,9 @@ pub const PROBES: &[Probe] = &[
     ("messaging#current", |_| match messaging::current() {
         None => "none".to_string(),
         Some(message) => format!(
-            "from={} kind={:?} attempt={} headers={:?} time-left={} id={}",
+            "from={} kind={} attempt={} headers={:?} time-left={} id={}",
             message.from,
-            message.kind,
+            kind(message.kind),
             message.attempt,
             message.headers,
             message.time_left.is_some(),
@@ -57,6 +57,14 @@ pub const PROBES: &[Probe] = &[
     }),
     ("messaging#reply", |token| said(messaging::reply(token, Ok(b"late")).map(|()| "replied".to_string()))),
 ];
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Call => "call",
+        Kind::Cast => "cast",
+        Kind::Info => "info",
+    }
+}
 
 fn parts(argument: &str) -> [&str; 3] {
     let mut parts = argument.splitn(3, '|');

@@ -21,8 +21,14 @@ pub const PROBES: &[Probe] = &[
     ("types#descriptor.read", |path| {
         within(|root| {
             let file = open(root, path, OpenFlags::empty(), DescriptorFlags::READ)?;
-            let (bytes, ended) = file.read(65_536, 0)?;
-            assert!(ended || bytes.len() == 65_536);
+            let mut bytes = Vec::new();
+            loop {
+                let (more, ended) = file.read(65_536, bytes.len() as u64)?;
+                bytes.extend(&more);
+                if ended || more.is_empty() {
+                    break;
+                }
+            }
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         })
     }),
