@@ -11,6 +11,8 @@ pub mod batch;
 pub mod body;
 pub mod chain;
 pub mod codec;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod disk;
 mod error;
 pub mod ids;
@@ -26,3 +28,6 @@ pub use ids::{ActorId, ByteCount, Digest, Epoch, Head, Incarnation, NodeId, Node
 pub use record::{Kind, Record};
 pub use segments::{Options, Syncing, open};
 pub use store::{DroppedTail, JournalReader, Opened, Store, SyncFuture, Tables, Tail};
+
+#[cfg(test)]
+mod tests;

@@ -143,10 +143,18 @@ impl Shared {
         if upto.0 < self.written.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.write_out(&mut writer).map(|_| ())
+        let before = writer.segment.index;
+        let result = self.write_out(&mut writer);
+        let sealed = writer.segment.index != before;
+        drop(writer);
+        if sealed {
+            self.call_keeper();
+        }
+        result.map(|_| ())
     }
 
-    /// Writes all that the front holds; returns where that ends.
+    /// Writes all that the front holds; returns where that ends. When the writer is in another segment
+    /// after it, the keeper has something to do.
     pub fn write_out(&self, writer: &mut Writer) -> Result<u64, Error> {
         if let Some(stopped) = self.waiters.stopped() {
             return Err(stopped);

@@ -46,6 +46,11 @@ pub fn list(disk: &dyn Disk) -> Result<Vec<u64>, Error> {
     Ok(bases)
 }
 
+/// Removes one.
+pub fn remove(disk: &dyn Disk, base: u64) -> Result<(), Error> {
+    disk.remove(&name(base)).map_err(Error::io("remove", disk.path(&name(base))))
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Actor(ActorId),
@@ -296,7 +301,7 @@ pub fn advance(shared: &Shared, sealed: u64) -> Result<(), Error> {
             }
         }
         for old in list(disk)?.into_iter().skip(KEEP) {
-            disk.remove(&name(old)).map_err(Error::io("remove", disk.path(&name(old))))?;
+            remove(disk, old)?;
         }
     }
     Ok(())

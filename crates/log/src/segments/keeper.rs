@@ -29,26 +29,24 @@ pub struct Spare {
     /// The index it has, or will have.
     pub index: u64,
     pub ready: Option<Arc<Segment>>,
-    /// The disk was full when it should have been made.
-    pub full: bool,
 }
 
 impl Shared {
     /// Makes the spare segment.
     fn prepare(&self, spare: &mut Spare) -> Result<(), Error> {
-        let path = self.disk.path(TMP);
-        let made = new_segment(&*self.disk, &self.layout, spare.index);
-        spare.full = made.as_ref().is_err_and(is_full);
-        match made {
+        match new_segment(&*self.disk, &self.layout, spare.index) {
             Ok(segment) => {
                 spare.ready = Some(Arc::new(segment));
+                self.spare_ready.store(true, Ordering::SeqCst);
                 Ok(())
             }
-            Err(e) if is_full(&e) => {
+            Err(e) => {
                 let _ = self.disk.remove(TMP);
-                Err(self.disk_full(ByteCount(self.layout.segment)))
+                Err(match is_full(&e) {
+                    true => self.disk_full(ByteCount(self.layout.segment)),
+                    false => Error::io("make", self.disk.path(TMP))(e),
+                })
             }
-            Err(e) => Err(Error::io("make", path)(e)),
         }
     }
 
@@ -77,6 +75,7 @@ impl Shared {
             segment
         };
         spare.ready = None;
+        self.spare_ready.store(false, Ordering::SeqCst);
         spare.index = segment.end() / self.layout.segment;
         Ok(segment)
     }
@@ -85,21 +84,22 @@ impl Shared {
         if let Some(stopped) = self.waiters.stopped() {
             return Err(stopped);
         }
-        // The keeper may hold the lock while it works; a full disk is then found a moment later.
-        let full = self.spare.try_lock().is_some_and(|spare| spare.full);
-        if !full {
+        if self.spare_ready.load(Ordering::SeqCst) {
             return Ok(());
         }
-        self.call_keeper();
-        match self.spare.lock().full {
-            true => Err(self.disk_full(ByteCount(self.layout.segment))),
-            false => Ok(()),
+        // Not made yet, or the disk was full: whoever asks finds out whether it still is.
+        let mut spare = self.spare.lock();
+        match spare.ready {
+            Some(_) => Ok(()),
+            None => self.prepare(&mut spare),
         }
     }
 
     /// The log is past the middle of this segment: the next one is worth filling with zeroes.
     pub fn half_full(&self, segment: &Segment) {
-        if self.zero_asked.swap(segment.base + 1, Ordering::SeqCst) != segment.base + 1 {
+        if self.syncing == Syncing::Threads
+            && self.zero_asked.swap(segment.base + 1, Ordering::SeqCst) != segment.base + 1
+        {
             self.call_keeper();
         }
     }
@@ -148,9 +148,7 @@ impl Shared {
                 let _ = self.prepare(&mut spare);
             }
         }
-        if self.syncing == Syncing::Threads && self.zero_asked.load(Ordering::SeqCst) > 0 {
-            self.zero_fill();
-        }
+        self.zero_fill();
         let sealed = self.writer.lock().segment.base;
         let _ = checkpoint::advance(self, sealed);
     }

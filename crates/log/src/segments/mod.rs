@@ -104,6 +104,8 @@ struct Shared {
     wanted: AtomicU64,
     /// The sync thread sleeps and does not look for appends.
     idle: AtomicBool,
+    /// Whether `spare` holds one, for a look without the lock.
+    spare_ready: AtomicBool,
     /// Something for the keeper to do.
     upkeep: AtomicBool,
     closing: AtomicBool,

@@ -56,7 +56,7 @@ pub fn open(disk: Arc<dyn Disk>, options: &Options) -> Result<Opened, Error> {
     let log = walk(d, &layout, &indexes, newest.base, meta.epoch, &mut state)?;
     // Only now, that all of it could be read, is anything changed.
     meta.write(d)?;
-    tidy(d)?;
+    tidy(d, newest)?;
     let path = d.path(&log.segment.name);
     if let Some(dropped) = &log.dropped {
         let zeroes = vec![0; dropped.bytes as usize];
@@ -67,6 +67,7 @@ pub fn open(disk: Arc<dyn Disk>, options: &Options) -> Result<Opened, Error> {
         before.sync().map_err(Error::io("sync", d.path(&before.name)))?;
     }
     log.segment.sync().map_err(Error::io("sync", &path))?;
+    let has_spare = log.spare.is_some();
     let waiters = Arc::new(Waiters::default());
     waiters.advance(log.end);
     let shared = Arc::new(Shared {
@@ -78,7 +79,8 @@ pub fn open(disk: Arc<dyn Disk>, options: &Options) -> Result<Opened, Error> {
         front: Mutex::new(Front::new(log.segment.clone(), log.end)),
         writer: Mutex::new(Writer { segment: log.segment.clone() }),
         sync_lock: Mutex::new(()),
-        spare: Mutex::new(Spare { index: log.segment.end() / layout.segment, ready: log.spare, full: false }),
+        spare: Mutex::new(Spare { index: log.segment.end() / layout.segment, ready: log.spare }),
+        spare_ready: AtomicBool::new(has_spare),
         checkpoint: Mutex::new(newest),
         appended: AtomicU64::new(log.end),
         written: AtomicU64::new(log.end),
@@ -140,8 +142,12 @@ fn new_meta(disk: &dyn Disk, options: &Options) -> Result<Meta, Error> {
     Ok(Meta { layout: Layout { node, salt, segment }, epoch: Epoch(0) })
 }
 
-/// Removes what a crash left of files being made.
-fn tidy(disk: &dyn Disk) -> Result<(), Error> {
+/// Removes what a crash left of files being made, and checkpoints that were passed over as damaged:
+/// what they hold was just read from the log, and they are made again from it.
+fn tidy(disk: &dyn Disk, newest: Newest) -> Result<(), Error> {
+    for base in checkpoint::list(disk)?.into_iter().filter(|b| *b > newest.base) {
+        checkpoint::remove(disk, base)?;
+    }
     for dir in ["log", checkpoint::DIR, blobs::DIR] {
         let names = disk.list(dir).map_err(Error::io("list", disk.path(dir)))?;
         for name in names.iter().filter(|n| n.ends_with(".tmp")) {

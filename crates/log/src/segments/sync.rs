@@ -20,12 +20,17 @@ impl Shared {
         if let Some(result) = self.waiters.state(upto) {
             return result;
         }
-        let (end, segment) = {
+        let (end, segment, sealed) = {
             let mut writer = self.writer.lock();
-            (self.write_out(&mut writer)?, writer.segment.clone())
+            let before = writer.segment.index;
+            let end = self.write_out(&mut writer)?;
+            (end, writer.segment.clone(), writer.segment.index != before)
         };
         segment.sync().map_err(|e| self.stop("sync", &segment, &e))?;
         self.waiters.advance(end);
+        if sealed {
+            self.call_keeper();
+        }
         match self.waiters.state(upto) {
             Some(result) => result,
             None => Err(Error::NoBatch { position: upto, why: "nothing was appended there yet" }),

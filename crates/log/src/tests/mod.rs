@@ -1,0 +1,6 @@
+//! Tests of the store as a whole, over disks that can be cut.
+
+mod conformance;
+mod crash;
+mod damage;
+mod full;
