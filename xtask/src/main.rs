@@ -2,6 +2,7 @@
 
 mod guests;
 mod repo;
+mod test;
 
 use std::process::ExitCode;
 
@@ -18,11 +19,14 @@ struct Cli {
 enum Command {
     /// Build the guests that the tests, the demo and the benchmarks run, and the tools that they need.
     Guests(guests::Args),
+    /// Build the guests, then run every test and doc test.
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Guests(args) => guests::run(&args),
+        Command::Test(args) => test::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

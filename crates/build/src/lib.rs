@@ -15,6 +15,8 @@
 //! # Ok::<(), troupe_build::Error>(())
 //! ```
 
+#[cfg(test)]
+mod acceptance;
 pub mod c;
 mod command;
 mod error;

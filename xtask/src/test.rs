@@ -1,0 +1,56 @@
+//! `cargo xtask test`: the guests, then every test and doc test of the workspace.
+
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use troupe_build::{c, python};
+
+use crate::{guests, repo};
+
+/// What the journal verifier in docs/ needs.
+const VERIFIER: &str = "blake3==1.0.11";
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Passed on to the test runner: names of tests, or options of it.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    guests::run(&guests::Args::default())?;
+    let say = |line: &str| eprintln!("test: {line}");
+    let packages = [&python::PACKAGES[..], &c::PACKAGES, &[VERIFIER]].concat();
+    let python = guests::tools().python(&packages, &say)?;
+
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let command = |words: &[&str]| {
+        let mut command = Command::new(&cargo);
+        command.args(words).current_dir(repo::root());
+        command.env("TROUPE_GUESTS", guests::folder());
+        command.env("TROUPE_TOOLS", guests::tools().folder());
+        command.env("TROUPE_PYTHON", &python);
+        command
+    };
+
+    let has_nextest = command(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success());
+    let mut tests = if has_nextest {
+        command(&["nextest", "run", "--release", "--workspace", "--no-fail-fast"])
+    } else {
+        command(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+    };
+    let tests_passed = passed(tests.args(&args.rest))?;
+    // Doc tests run in either case, so that one run shows all that is wrong.
+    let docs_passed = !args.rest.is_empty() || passed(&mut command(&["test", "--release", "--workspace", "--doc"]))?;
+    match (tests_passed, docs_passed) {
+        (true, true) => Ok(()),
+        (false, true) => bail!("tests failed"),
+        (true, false) => bail!("doc tests failed"),
+        (false, false) => bail!("tests and doc tests failed"),
+    }
+}
+
+fn passed(command: &mut Command) -> anyhow::Result<bool> {
+    let status = command.status().with_context(|| format!("{:?} did not start", command.get_program()))?;
+    Ok(status.success())
+}
