@@ -1,0 +1,379 @@
+//! Where a guest's descriptors and file streams come from: what effect classes and recovery ask of them.
+//!
+//! A descriptor is known by its granted directory and the path below it, a file stream by its file and its place in it. Live
+//! ones are kept by their index in the host's table. In replay the same is kept by logical number, read off the journal, and
+//! on first use after it the thing is made again: opened, never created or truncated, and a stream where it had got to.
+
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+
+use futures_util::FutureExt;
+use wasmtime::component::Resource;
+use wasmtime_wasi::filesystem::{Descriptor, Dir, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, HostDescriptor, OpenFlags, PathFlags};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
+use wasmtime_wasi::{FsPerms, OpenMode};
+
+use crate::boundary::{Effect, Guest};
+use crate::manifest::FilesystemGrant;
+
+/// Descriptors that one actor may hold; each is an open file of the node.
+pub(super) const MAX_DESCRIPTORS: usize = 256;
+
+/// All of one instance.
+#[derive(Default)]
+pub(super) struct Files {
+    preopens: Vec<Preopen>,
+    descriptors: HashMap<u32, Origin>,
+    writers: HashMap<u32, Writer>,
+    recorded_descriptors: HashMap<u32, Origin>,
+    recorded_streams: HashMap<u32, Stream>,
+}
+
+/// A granted directory. Opened when it is first asked for, so that a replay touches nothing.
+struct Preopen {
+    grant: FilesystemGrant,
+    dirs: OnceCell<Dirs>,
+}
+
+#[derive(Clone)]
+struct Dirs {
+    dir: Dir,
+    /// The same, for opening below it without a wait.
+    at_once: Dir,
+}
+
+/// How a descriptor was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    preopen: usize,
+    /// Below the granted directory; empty for that itself.
+    path: String,
+    follow: PathFlags,
+    directory: bool,
+    flags: DescriptorFlags,
+}
+
+/// A live stream that writes to a file.
+#[derive(Clone, Copy)]
+struct Writer {
+    preopen: usize,
+    appends: bool,
+}
+
+/// A file stream of the replayed part.
+#[derive(Clone)]
+struct Stream {
+    origin: Origin,
+    place: Place,
+}
+
+/// Where a stream has got to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Reads on from here.
+    Read(u64),
+    /// Writes on from here.
+    Write(u64),
+    /// Writes to the end.
+    Append,
+}
+
+impl Files {
+    /// Nothing open yet.
+    pub(super) fn new(grants: &[FilesystemGrant]) -> Files {
+        let preopens = grants.iter().map(|grant| Preopen { grant: grant.clone(), dirs: OnceCell::new() }).collect();
+        Files { preopens, ..Files::default() }
+    }
+
+    /// The granted directories as new descriptors, with the names that the guest sees.
+    pub(super) fn directories(guest: &mut Guest) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        let granted = super::wasi(guest).files.preopens.iter();
+        let granted: Vec<_> =
+            granted.map(|one| Ok((one.dirs()?.dir.clone(), one.grant.guest.clone()))).collect::<wasmtime::Result<_>>()?;
+        let mut made = Vec::with_capacity(granted.len());
+        for (number, (dir, name)) in granted.into_iter().enumerate() {
+            let descriptor = guest.table.push(Descriptor::Dir(dir))?;
+            super::wasi(guest).files.descriptors.insert(descriptor.rep(), Origin::of_preopen(number));
+            made.push((descriptor, name));
+        }
+        Ok(made)
+    }
+
+    /// How many descriptors there are.
+    pub(super) fn held(&self) -> usize {
+        self.descriptors.len()
+    }
+
+    /// A descriptor was opened below another.
+    pub(super) fn opened(&mut self, parent: u32, made: u32, opened: Opened<'_>) {
+        if let Some(origin) = self.descriptors.get(&parent).map(|parent| parent.below(opened)) {
+            self.descriptors.insert(made, origin);
+        }
+    }
+
+    /// A descriptor has ended.
+    pub(super) fn closed(&mut self, descriptor: u32) {
+        self.descriptors.remove(&descriptor);
+    }
+
+    /// A stream that writes to a file was made.
+    pub(super) fn writes(&mut self, descriptor: u32, stream: u32, appends: bool) {
+        if let Some(origin) = self.descriptors.get(&descriptor) {
+            self.writers.insert(stream, Writer { preopen: origin.preopen, appends });
+        }
+    }
+
+    /// Whether a stream writes to a file.
+    pub(super) fn is_writer(&self, stream: u32) -> bool {
+        self.writers.contains_key(&stream)
+    }
+
+    /// A stream has ended.
+    pub(super) fn stream_closed(&mut self, stream: u32) {
+        self.writers.remove(&stream);
+    }
+
+    /// Whether the descriptor lies in a directory that is granted for reading only.
+    pub(super) fn is_read_only(&self, descriptor: u32) -> bool {
+        self.descriptors.get(&descriptor).is_some_and(|origin| self.preopens[origin.preopen].grant.read_only)
+    }
+
+    fn preopen(&self, number: usize) -> Option<&Preopen> {
+        self.preopens.get(number)
+    }
+}
+
+/// What `open-at` was asked for.
+pub(super) struct Opened<'a> {
+    pub(super) path: &'a str,
+    pub(super) follow: PathFlags,
+    pub(super) how: OpenFlags,
+    pub(super) flags: DescriptorFlags,
+}
+
+impl Preopen {
+    fn dirs(&self) -> wasmtime::Result<&Dirs> {
+        if let Some(dirs) = self.dirs.get() {
+            return Ok(dirs);
+        }
+        let opened = open_directory(&self.grant)?;
+        Ok(self.dirs.get_or_init(|| opened))
+    }
+}
+
+/// Opens a granted directory; the error says what to do.
+fn open_directory(grant: &FilesystemGrant) -> wasmtime::Result<Dirs> {
+    let (perms, mode) = match grant.read_only {
+        true => (FsPerms::ReadOnly, OpenMode::READ),
+        false => (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE),
+    };
+    let open = || {
+        let file = std::fs::File::open(&grant.host)?;
+        match file.metadata()?.is_dir() {
+            true => Ok((file.try_clone()?, file)),
+            false => Err(std::io::Error::from(std::io::ErrorKind::NotADirectory)),
+        }
+    };
+    match open() {
+        Ok((file, again)) => {
+            Ok(Dirs { dir: Dir::new(file, perms, mode, false), at_once: Dir::new(again, perms, mode, true) })
+        }
+        Err(error) => Err(wasmtime::Error::msg(format!(
+            "the directory {} of [grants.filesystem] cannot be opened: {error}; create it, or change `host`",
+            grant.host.display()
+        ))),
+    }
+}
+
+/// Whether every granted directory can be opened now.
+pub(super) fn check(grants: &[FilesystemGrant]) -> wasmtime::Result<()> {
+    grants.iter().try_for_each(|grant| open_directory(grant).map(drop))
+}
+
+impl Origin {
+    fn of_preopen(number: usize) -> Origin {
+        Origin {
+            preopen: number,
+            path: String::new(),
+            follow: PathFlags::empty(),
+            directory: true,
+            flags: DescriptorFlags::empty(),
+        }
+    }
+
+    fn below(&self, opened: Opened<'_>) -> Origin {
+        // What creates or truncates opens for writing even if that is not asked for.
+        let writes = opened.how.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
+        Origin {
+            preopen: self.preopen,
+            path: match self.path.is_empty() {
+                true => opened.path.to_owned(),
+                false => format!("{}/{}", self.path, opened.path),
+            },
+            follow: opened.follow,
+            directory: opened.how.contains(OpenFlags::DIRECTORY),
+            flags: if writes { opened.flags | DescriptorFlags::WRITE } else { opened.flags },
+        }
+    }
+}
+
+// ---- effect classes; numbers are the guest's ----
+
+/// How the descriptor of that logical number was opened, in this life or in the replayed part.
+fn origin(guest: &mut Guest, logical: u32) -> Option<&Origin> {
+    let real = guest.recorder.resources.get(logical);
+    let files = &super::wasi(guest).files;
+    match real {
+        Some(real) => files.descriptors.get(&real),
+        None => files.recorded_descriptors.get(&logical),
+    }
+}
+
+fn class_in(guest: &mut Guest, preopen: usize, class: Effect) -> Effect {
+    match super::wasi(guest).files.preopen(preopen) {
+        // Nothing will happen outside: the refusal is all.
+        Some(preopen) if preopen.grant.read_only => Effect::Read,
+        Some(preopen) if preopen.grant.repeat && class == Effect::Once => Effect::Repeatable,
+        _ => class,
+    }
+}
+
+/// The class of a change by this descriptor, which is `class` unless its grant says otherwise.
+pub(super) fn change(guest: &mut Guest, logical: u32, class: Effect) -> Effect {
+    match origin(guest, logical).map(|origin| origin.preopen) {
+        Some(preopen) => class_in(guest, preopen, class),
+        None => class,
+    }
+}
+
+/// The class of a write to this stream: captured output is kept on the node, a file is outside.
+pub(super) fn write(guest: &mut Guest, logical: u32) -> Effect {
+    let real = guest.recorder.resources.get(logical);
+    let files = &super::wasi(guest).files;
+    let writer = match real {
+        Some(real) => files.writers.get(&real).copied(),
+        None => files.recorded_streams.get(&logical).map(|stream| Writer {
+            preopen: stream.origin.preopen,
+            appends: stream.place == Place::Append,
+        }),
+    };
+    match writer {
+        None => Effect::Deferred,
+        Some(writer) => {
+            class_in(guest, writer.preopen, if writer.appends { Effect::Once } else { Effect::Repeatable })
+        }
+    }
+}
+
+// ---- what the journal tells; numbers are logical ----
+
+/// A replayed `get-directories` answered with these.
+pub(super) fn recorded_directories(guest: &mut Guest, made: &[(Resource<Descriptor>, String)]) {
+    for (number, (descriptor, _)) in made.iter().enumerate() {
+        record_descriptor(guest, descriptor.rep(), Origin::of_preopen(number));
+    }
+}
+
+/// A replayed `open-at` answered with `made`.
+pub(super) fn recorded_open(guest: &mut Guest, parent: u32, made: u32, opened: Opened<'_>) {
+    if let Some(origin) = origin(guest, parent).map(|parent| parent.below(opened)) {
+        record_descriptor(guest, made, origin);
+    }
+}
+
+fn record_descriptor(guest: &mut Guest, logical: u32, origin: Origin) {
+    prune(guest);
+    super::wasi(guest).files.recorded_descriptors.insert(logical, origin);
+}
+
+/// A replayed call made a stream of a file.
+pub(super) fn recorded_stream(guest: &mut Guest, descriptor: u32, made: u32, place: Place) {
+    if let Some(origin) = origin(guest, descriptor).cloned() {
+        prune(guest);
+        super::wasi(guest).files.recorded_streams.insert(made, Stream { origin, place });
+    }
+}
+
+/// A replayed call moved a stream on; with none, it failed, and how far it got nobody knows.
+pub(super) fn recorded_move(guest: &mut Guest, stream: u32, by: Option<u64>) {
+    let streams = &mut super::wasi(guest).files.recorded_streams;
+    match by {
+        None => drop(streams.remove(&stream)),
+        Some(by) => {
+            if let Some(Stream { place: Place::Read(at) | Place::Write(at), .. }) = streams.get_mut(&stream) {
+                *at = at.saturating_add(by);
+            }
+        }
+    }
+}
+
+/// Forgets what ended in the replayed part, each time there is twice as much as is still held.
+fn prune(guest: &mut Guest) {
+    let Guest { wasi, recorder, .. } = guest;
+    let Some(wasi) = wasi else { return };
+    let files = &mut wasi.files;
+    let kept = files.recorded_descriptors.len() + files.recorded_streams.len();
+    if kept < 64 || kept < 2 * recorder.renewals.len() {
+        return;
+    }
+    let held: HashSet<u32> = recorder.renewals.iter().map(|(logical, _, _)| *logical).collect();
+    files.recorded_descriptors.retain(|logical, _| held.contains(logical));
+    files.recorded_streams.retain(|logical, _| held.contains(logical));
+}
+
+// ---- made again ----
+
+/// Opens the descriptor of that logical number again; none if it cannot be opened any more.
+pub(super) fn reopen(guest: &mut Guest, logical: u32) -> wasmtime::Result<Option<u32>> {
+    let Some(origin) = super::wasi(guest).files.recorded_descriptors.remove(&logical) else { return Ok(None) };
+    open_by(guest, origin)
+}
+
+/// Makes the file stream of that logical number again, where it had got to.
+pub(super) fn restream(guest: &mut Guest, logical: u32) -> wasmtime::Result<Option<u32>> {
+    let Some(stream) = super::wasi(guest).files.recorded_streams.remove(&logical) else { return Ok(None) };
+    let preopen = stream.origin.preopen;
+    let Some(file) = open_by(guest, stream.origin)? else { return Ok(None) };
+    let descriptor = || Resource::<Descriptor>::new_borrow(file);
+    let (made, appends) = match stream.place {
+        Place::Read(at) => {
+            let made = guest.filesystem().read_via_stream(descriptor(), at);
+            (made.ok().map(|made: Resource<DynInputStream>| made.rep()), None)
+        }
+        Place::Write(at) => {
+            let made = guest.filesystem().write_via_stream(descriptor(), at);
+            (made.ok().map(|made: Resource<DynOutputStream>| made.rep()), Some(false))
+        }
+        Place::Append => {
+            let made = guest.filesystem().append_via_stream(descriptor());
+            (made.ok().map(|made: Resource<DynOutputStream>| made.rep()), Some(true))
+        }
+    };
+    let files = &mut super::wasi(guest).files;
+    files.closed(file);
+    if let (Some(made), Some(appends)) = (made, appends) {
+        files.writers.insert(made, Writer { preopen, appends });
+    }
+    guest.table.delete(Resource::<Descriptor>::new_own(file))?;
+    Ok(made)
+}
+
+fn open_by(guest: &mut Guest, origin: Origin) -> wasmtime::Result<Option<u32>> {
+    // A directory or file that is gone makes a bad descriptor, which the guest can handle.
+    let Some(Ok(dirs)) = super::wasi(guest).files.preopen(origin.preopen).map(Preopen::dirs) else { return Ok(None) };
+    let dirs = dirs.clone();
+    let made = if origin.path.is_empty() {
+        guest.table.push(Descriptor::Dir(dirs.dir))?
+    } else {
+        let base = guest.table.push(Descriptor::Dir(dirs.at_once))?;
+        let how = if origin.directory { OpenFlags::DIRECTORY } else { OpenFlags::empty() };
+        let below = Resource::new_borrow(base.rep());
+        let opened = guest.filesystem().open_at(below, origin.follow, origin.path.clone(), how, origin.flags).now_or_never();
+        guest.table.delete(base)?;
+        let Some(Ok(made)) = opened else { return Ok(None) };
+        made
+    };
+    super::wasi(guest).files.descriptors.insert(made.rep(), origin);
+    Ok(Some(made.rep()))
+}

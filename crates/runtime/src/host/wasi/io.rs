@@ -1,0 +1,299 @@
+//! `wasi:io`: errors, polling, streams.
+//!
+//! Polling ends the step unless something is ready at once, and goes on after a crash. Streams of files are made again where they
+//! had got to; others than those and the standard ones are dead: each function fails, what is waited for is ready. A write
+//! to a file is over when its outcome is recorded.
+
+use futures_util::FutureExt;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::bindings::io::error::HostError;
+use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
+use wasmtime_wasi::p2::bindings::io::streams::{self, HostInputStream, HostOutputStream};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, Pollable, subscribe};
+
+use super::{files, types};
+use crate::boundary::{Boundary, Effect, Extra, Guest};
+
+type Input = Resource<DynInputStream>;
+type Output = Resource<DynOutputStream>;
+type Answer<T> = (Result<T, streams::StreamError>,);
+
+const LOST: &str = "the stream did not survive the restart of its actor";
+const UNKNOWN: &str = "whether these bytes were written is unknown: the node stopped at that moment";
+
+/// Registers the package.
+pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    boundary
+        .interface("wasi:io/error@0.2.12")?
+        .resource("error", |guest, error: Resource<IoError>| HostError::drop(&mut guest.table, error))?
+        .func_with(
+            "[method]error.to-debug-string",
+            Effect::Read,
+            Extra::default().lost(|_| Ok(("an error before the restart of the actor".to_owned(),))),
+            |guest: &mut Guest, (error,): (Resource<IoError>,)| Ok((guest.table.to_debug_string(error)?,)),
+        )?;
+    poll(boundary)?;
+    input(boundary)?;
+    output(boundary)
+}
+
+fn poll(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    boundary
+        .interface("wasi:io/poll@0.2.12")?
+        .resource("pollable", |guest, pollable: Resource<DynPollable>| HostPollable::drop(&mut guest.table, pollable))?
+        .func_async(
+            "[method]pollable.ready",
+            Effect::Read,
+            async |guest: &mut Guest, (pollable,): (Resource<DynPollable>,)| Ok((guest.table.ready(pollable).await?,)),
+        )?
+        .func_async_with(
+            "[method]pollable.block",
+            Effect::Wait,
+            Extra::default().class(|guest, (pollable,): &(Resource<DynPollable>,)| wait(guest, [pollable.rep()])),
+            async |guest: &mut Guest, (pollable,): (Resource<DynPollable>,)| {
+                let restricted = guest.turn.restricted;
+                parked(restricted, guest.table.block(pollable)).await
+            },
+        )?
+        .func_async_with(
+            "poll",
+            Effect::Wait,
+            Extra::default().class(|guest, (list,): &(Vec<Resource<DynPollable>>,)| {
+                let list: Vec<u32> = list.iter().map(Resource::rep).collect();
+                wait(guest, list)
+            }),
+            async |guest: &mut Guest, (list,): (Vec<Resource<DynPollable>>,)| {
+                let restricted = guest.turn.restricted;
+                Ok((parked(restricted, guest.table.poll(list)).await?,))
+            },
+        )?;
+    Ok(())
+}
+
+/// A call that finds something ready at once is no wait.
+fn wait(guest: &mut Guest, pollables: impl IntoIterator<Item = u32>) -> Effect {
+    if guest.recorder.replaying() {
+        return Effect::Wait;
+    }
+    // Nothing may park in save and load; an empty list is refused by the call itself, as is a handle that is wrong.
+    let (mut some, mut any_ready) = (false, guest.turn.restricted);
+    for logical in pollables {
+        some = true;
+        if let Ok(Some(real)) = guest.real(logical) {
+            let ready = guest.table.ready(Resource::new_borrow(real)).now_or_never();
+            any_ready |= matches!(ready, Some(Ok(true)));
+        }
+    }
+    if any_ready || !some { Effect::Read } else { Effect::Wait }
+}
+
+async fn parked<T>(restricted: bool, wait: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    if !restricted {
+        return wait.await;
+    }
+    match wait.now_or_never() {
+        Some(done) => done,
+        None => Err(wasmtime::Error::msg("no waiting in save and load")),
+    }
+}
+
+fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    fn bytes() -> Extra<(Input, u64), Answer<Vec<u8>>> {
+        Extra::default().lost(|guest| types::broken(guest, LOST)).replayed(|guest, (stream, _), (answer,)| {
+            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|bytes| bytes.len() as u64));
+        })
+    }
+    fn count() -> Extra<(Input, u64), Answer<u64>> {
+        Extra::default().lost(|guest| types::broken(guest, LOST)).replayed(|guest, (stream, _), (answer,)| {
+            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().copied());
+        })
+    }
+    boundary
+        .interface("wasi:io/streams@0.2.12")?
+        .resource_async("input-stream", async |guest: &mut Guest, (stream,): (Input,)| {
+            HostInputStream::drop(&mut guest.table, stream).await
+        })?
+        .func_with("[method]input-stream.read", Effect::Read, bytes(), |guest: &mut Guest, (stream, len): (Input, u64)| {
+            let read = HostInputStream::read(&mut guest.table, stream, len);
+            Ok((types::stream(guest, read)?,))
+        })?
+        .func_async_with(
+            "[method]input-stream.blocking-read",
+            Effect::Read,
+            bytes(),
+            async |guest: &mut Guest, (stream, len): (Input, u64)| {
+                let read = guest.table.blocking_read(stream, len).await;
+                Ok((types::stream(guest, read)?,))
+            },
+        )?
+        .func_with("[method]input-stream.skip", Effect::Read, count(), |guest: &mut Guest, (stream, len): (Input, u64)| {
+            let skipped = guest.table.skip(stream, len);
+            Ok((types::stream(guest, skipped)?,))
+        })?
+        .func_async_with(
+            "[method]input-stream.blocking-skip",
+            Effect::Read,
+            count(),
+            async |guest: &mut Guest, (stream, len): (Input, u64)| {
+                let skipped = guest.table.blocking_skip(stream, len).await;
+                Ok((types::stream(guest, skipped)?,))
+            },
+        )?
+        .func_with(
+            "[method]input-stream.subscribe",
+            Effect::Read,
+            Extra::default()
+                .lost(|guest| Ok((Resource::<DynPollable>::new_own(ready(guest)?),)))
+                .renew(|guest, _, (stream,): &(Input,)| subscribe_again::<DynInputStream>(guest, stream.rep())),
+            |guest: &mut Guest, (stream,): (Input,)| Ok((subscribe(&mut guest.table, stream)?,)),
+        )?;
+    Ok(())
+}
+
+fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    fn answers<P, T>() -> Extra<P, Answer<T>> {
+        Extra::default().lost(|guest| types::broken(guest, LOST)).unknown(|guest| types::broken(guest, UNKNOWN))
+    }
+    fn contents() -> Extra<(Output, Vec<u8>), Answer<()>> {
+        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(|guest, (stream, bytes), (answer,)| {
+            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| bytes.len() as u64));
+        })
+    }
+    fn zeroes() -> Extra<(Output, u64), Answer<()>> {
+        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(|guest, (stream, len), (answer,)| {
+            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| *len));
+        })
+    }
+    fn spliced() -> Extra<(Output, Input, u64), Answer<u64>> {
+        answers().class(|guest, (stream, _, _): &(Output, _, _)| files::write(guest, stream.rep())).replayed(
+            |guest, (stream, source, _), (answer,)| {
+                let moved = answer.as_ref().ok().copied();
+                files::recorded_move(guest, stream.rep(), moved);
+                files::recorded_move(guest, source.rep(), moved);
+            },
+        )
+    }
+    boundary
+        .interface("wasi:io/streams@0.2.12")?
+        .resource_async("output-stream", async |guest: &mut Guest, (stream,): (Output,)| {
+            super::wasi(guest).files.stream_closed(stream.rep());
+            HostOutputStream::drop(&mut guest.table, stream).await
+        })?
+        .func_with("[method]output-stream.check-write", Effect::Read, answers(), |guest: &mut Guest, (stream,): (Output,)| {
+            let permit = guest.table.check_write(stream);
+            Ok((types::stream(guest, permit)?,))
+        })?
+        .func_async_with(
+            "[method]output-stream.write",
+            Effect::Deferred,
+            contents(),
+            async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
+                let number = stream.rep();
+                let written = HostOutputStream::write(&mut guest.table, stream, bytes);
+                settle(guest, number).await?;
+                Ok((types::stream(guest, written)?,))
+            },
+        )?
+        .func_async_with(
+            "[method]output-stream.blocking-write-and-flush",
+            Effect::Deferred,
+            contents(),
+            async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
+                let written = guest.table.blocking_write_and_flush(stream, bytes).await;
+                Ok((types::stream(guest, written)?,))
+            },
+        )?
+        .func_with("[method]output-stream.flush", Effect::Read, answers(), |guest: &mut Guest, (stream,): (Output,)| {
+            let flushed = HostOutputStream::flush(&mut guest.table, stream);
+            Ok((types::stream(guest, flushed)?,))
+        })?
+        .func_async_with(
+            "[method]output-stream.blocking-flush",
+            Effect::Read,
+            answers(),
+            async |guest: &mut Guest, (stream,): (Output,)| {
+                let flushed = guest.table.blocking_flush(stream).await;
+                Ok((types::stream(guest, flushed)?,))
+            },
+        )?
+        .func_with(
+            "[method]output-stream.subscribe",
+            Effect::Read,
+            Extra::default()
+                .lost(|guest| Ok((Resource::<DynPollable>::new_own(ready(guest)?),)))
+                .renew(|guest, _, (stream,): &(Output,)| subscribe_again::<DynOutputStream>(guest, stream.rep())),
+            |guest: &mut Guest, (stream,): (Output,)| Ok((subscribe(&mut guest.table, stream)?,)),
+        )?
+        .func_async_with(
+            "[method]output-stream.write-zeroes",
+            Effect::Deferred,
+            zeroes(),
+            async |guest: &mut Guest, (stream, len): (Output, u64)| {
+                let number = stream.rep();
+                let written = HostOutputStream::write_zeroes(&mut guest.table, stream, len);
+                settle(guest, number).await?;
+                Ok((types::stream(guest, written)?,))
+            },
+        )?
+        .func_async_with(
+            "[method]output-stream.blocking-write-zeroes-and-flush",
+            Effect::Deferred,
+            zeroes(),
+            async |guest: &mut Guest, (stream, len): (Output, u64)| {
+                let written = guest.table.blocking_write_zeroes_and_flush(stream, len).await;
+                Ok((types::stream(guest, written)?,))
+            },
+        )?
+        .func_async_with(
+            "[method]output-stream.splice",
+            Effect::Deferred,
+            spliced(),
+            async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
+                let number = stream.rep();
+                let moved = guest.table.splice(stream, source, len);
+                settle(guest, number).await?;
+                Ok((types::stream(guest, moved)?,))
+            },
+        )?
+        .func_async_with(
+            "[method]output-stream.blocking-splice",
+            Effect::Deferred,
+            spliced(),
+            async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
+                let moved = guest.table.blocking_splice(stream, source, len).await;
+                Ok((types::stream(guest, moved)?,))
+            },
+        )?;
+    Ok(())
+}
+
+/// Waits until what was handed to a file's stream is in the file, so that a recorded outcome is no promise but a fact. An error
+/// is said by the next call, as the interface has it.
+async fn settle(guest: &mut Guest, stream: u32) -> wasmtime::Result<()> {
+    if super::wasi(guest).files.is_writer(stream) {
+        guest.table.get_mut(&Output::new_borrow(stream))?.ready().await;
+    }
+    Ok(())
+}
+
+/// A pollable of a stream of an earlier life: of the stream if that can be made again, else one that is ready, so that nobody
+/// waits for what never comes.
+fn subscribe_again<S: Pollable>(guest: &mut Guest, stream: u32) -> wasmtime::Result<Option<u32>> {
+    match guest.real(stream)? {
+        Some(real) => Ok(Some(subscribe(&mut guest.table, Resource::<S>::new_borrow(real))?.rep())),
+        None => ready(guest).map(Some),
+    }
+}
+
+fn ready(guest: &mut Guest) -> wasmtime::Result<u32> {
+    let ready = guest.table.push(Ready)?;
+    Ok(subscribe(&mut guest.table, ready)?.rep())
+}
+
+/// Always ready.
+struct Ready;
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Ready {
+    async fn ready(&mut self) {}
+}

@@ -1,0 +1,90 @@
+//! A guest's standard output and error: captured by line into the node's log.
+//!
+//! Logs are no output in the sense of docs/semantics.md, so lines are shown at once, even of a step that is undone later.
+//! A line is cut at [`MAX_LINE`]; one that is not ended is shown when the instance goes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use troupe_log::ActorId;
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use crate::boundary::{Level, Services};
+
+/// Bytes of a line that are shown in one piece.
+const MAX_LINE: usize = 8 << 10;
+/// Bytes that may be written at once.
+const PERMIT: usize = 64 << 10;
+
+/// What is written to one of the two, from all its streams.
+pub(super) struct Lines {
+    node: Arc<dyn Services>,
+    actor: ActorId,
+    level: Level,
+    open: Mutex<Vec<u8>>,
+}
+
+impl Lines {
+    pub(super) fn new(node: Arc<dyn Services>, actor: ActorId, level: Level) -> Lines {
+        Lines { node, actor, level, open: Mutex::default() }
+    }
+
+    fn write(&self, mut bytes: &[u8]) {
+        let mut open = self.open.lock();
+        while !bytes.is_empty() {
+            let room = MAX_LINE - open.len();
+            let piece = &bytes[..bytes.len().min(room)];
+            match piece.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    open.extend_from_slice(&piece[..end]);
+                    bytes = &bytes[end + 1..];
+                    self.show(&mut open);
+                }
+                None => {
+                    open.extend_from_slice(piece);
+                    bytes = &bytes[piece.len()..];
+                    if open.len() == MAX_LINE {
+                        self.show(&mut open);
+                    }
+                }
+            }
+        }
+    }
+
+    fn show(&self, line: &mut Vec<u8>) {
+        let text = String::from_utf8_lossy(line);
+        self.node.log(&self.actor, self.level, text.strip_suffix('\r').unwrap_or(&text));
+        line.clear();
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let mut open = std::mem::take(self.open.get_mut());
+        if !open.is_empty() {
+            self.show(&mut open);
+        }
+    }
+}
+
+/// One stream of them.
+pub(super) struct LineStream(pub(super) Arc<Lines>);
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for LineStream {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for LineStream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.write(&bytes);
+        Ok(())
+    }
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(PERMIT)
+    }
+}
