@@ -26,7 +26,8 @@ pub trait Subject {
 
 /// Runs every check on data of its own.
 pub fn run(make: &dyn Fn() -> Box<dyn Subject>) {
-    let checks: [(&str, fn(&dyn Subject)); 11] = [
+    type Check = fn(&dyn Subject);
+    let checks: [(&str, Check); 11] = [
         ("batches come back", batches_come_back),
         ("journals read from anywhere", journals_read_from_anywhere),
         ("larger than a segment", a_batch_larger_than_a_segment),

@@ -4,6 +4,7 @@
 //! - [`ids`], [`codec`]: names and values as bytes.
 //! - [`record`], [`body`], [`chain`], [`batch`]: what is written.
 //! - [`store`]: the store as a trait; [`segments`]: the one there is; [`disk`]: what it stands on.
+//! - [`verify`], [`export`]: is a journal what was written, and the file in which it travels.
 //!
 //! Bytes: `docs/journal-format.md`. Promises: `docs/semantics.md`.
 
@@ -15,10 +16,12 @@ pub mod codec;
 pub mod conformance;
 pub mod disk;
 mod error;
+pub mod export;
 pub mod ids;
 pub mod record;
 pub mod segments;
 pub mod store;
+pub mod verify;
 
 pub use batch::{Batch, Table};
 pub use chain::{Chain, Mark, Step};

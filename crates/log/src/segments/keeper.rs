@@ -21,7 +21,7 @@ use crate::segments::meta::Meta;
 use crate::segments::{Shared, Syncing};
 
 const TMP: &str = "log/spare.tmp";
-const ZEROES: [u8; 1 << 18] = [0; 1 << 18];
+static ZEROES: [u8; 1 << 18] = [0; 1 << 18];
 
 /// The segment after the current one.
 #[derive(Default)]

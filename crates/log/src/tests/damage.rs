@@ -129,7 +129,7 @@ fn a_checkpoint_damaged_while_the_node_runs_is_made_again() {
     drop(opened);
     let newest = newest(&disk, "checkpoints");
     let others = disk.list("log").unwrap().len();
-    assert!(others > 4 && newest > "checkpoints/000000000000c000.ckp".to_owned(), "{newest}");
+    assert!(others > 4 && newest.as_str() > "checkpoints/000000000000c000.ckp", "{newest}");
     for name in disk.list("log").unwrap() {
         let base = u64::from_str_radix(&name[..16], 16).unwrap() * (16 << 10);
         if format!("checkpoints/{base:016x}.ckp") < newest {
