@@ -7,6 +7,7 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use troupe_log::codec::Reader;
 use troupe_log::{Kind, Mark};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
@@ -14,7 +15,7 @@ use wasmtime::{Result, StoreContextMut};
 use super::Boundary;
 use super::effect::{Effect, Tag, function_name};
 use super::guest::Guest;
-use super::recordable::Recordable;
+use super::recordable::{DecodeError, Recordable};
 use super::recorder::Recalled;
 use super::registry::{self, Entry};
 use super::resources::Lost;
@@ -65,13 +66,13 @@ pub struct Extra<P, R> {
     /// Applies what the call left in the turn when its answer comes from the journal.
     replayed: Option<fn(&mut Guest, &P, &R)>,
     /// The interface's own error for a resource that did not survive recovery.
-    lost: Option<fn() -> R>,
+    lost: Option<fn(&mut Guest) -> Result<R>>,
     /// The interface's own error for an effect whose outcome is unknown after a crash.
-    unknown: Option<fn() -> R>,
+    unknown: Option<fn(&mut Guest) -> Result<R>>,
     /// Makes what it returned again after a crash.
-    renew: Option<registry::Renew>,
+    renew: Option<fn(&mut Guest, u32, &P) -> Result<Option<u32>>>,
     /// Decides the class of one call where it depends on the arguments.
-    class: Option<fn(&Guest, &P) -> Effect>,
+    class: Option<fn(&mut Guest, &P) -> Effect>,
     _types: PhantomData<fn(P) -> R>,
 }
 
@@ -88,22 +89,24 @@ impl<P, R> Extra<P, R> {
         self
     }
     /// The answer when a resource that is passed in did not survive recovery; without it, a trap.
-    pub fn lost(mut self, f: fn() -> R) -> Self {
+    pub fn lost(mut self, f: fn(&mut Guest) -> Result<R>) -> Self {
         self.lost = Some(f);
         self
     }
     /// The answer when a crash hid the outcome; without it, a trap.
-    pub fn unknown(mut self, f: fn() -> R) -> Self {
+    pub fn unknown(mut self, f: fn(&mut Guest) -> Result<R>) -> Self {
         self.unknown = Some(f);
         self
     }
-    /// After recovery makes the resources of the result again, given the recorded parameters: host table indices, in order.
-    pub fn renew(mut self, f: registry::Renew) -> Self {
+    /// After recovery makes one resource of the result again when it is first used, given its logical number and the
+    /// recorded parameters, which name resources logically too ([`Guest::real`] finds them): its index in the host's
+    /// table, or none if it cannot be made. It must not do again what the call did outside.
+    pub fn renew(mut self, f: fn(&mut Guest, u32, &P) -> Result<Option<u32>>) -> Self {
         self.renew = Some(f);
         self
     }
     /// The class of a call by its arguments (which still name resources logically).
-    pub fn class(mut self, f: fn(&Guest, &P) -> Effect) -> Self {
+    pub fn class(mut self, f: fn(&mut Guest, &P) -> Effect) -> Self {
         self.class = Some(f);
         self
     }
@@ -209,7 +212,7 @@ impl Interface<'_> {
         let function = self.add::<(Resource<Q>,), ()>(
             &format!("[resource-drop]{name}"),
             Effect::Read,
-            Extra::default().lost(|| ()),
+            Extra::default().lost(|_| Ok(())),
         );
         self.boundary.linker.instance(self.name)?.resource(
             name,
@@ -234,7 +237,7 @@ impl Interface<'_> {
         let function = Arc::new(self.add::<(Resource<Q>,), ()>(
             &format!("[resource-drop]{name}"),
             Effect::Read,
-            Extra::default().lost(|| ()),
+            Extra::default().lost(|_| Ok(())),
         ));
         self.boundary.linker.instance(self.name)?.resource_async(
             name,
@@ -252,11 +255,16 @@ impl Interface<'_> {
         Ok(self)
     }
 
-    fn add<P, R>(&mut self, name: &str, effect: Effect, mut extra: Extra<P, R>) -> Function<P, R>
+    fn add<P, R>(&mut self, name: &str, effect: Effect, extra: Extra<P, R>) -> Function<P, R>
     where
-        P: Recordable + Debug,
+        P: Recordable + Debug + 'static,
         R: Recordable + Debug,
     {
+        let renew = extra.renew.map(|renew| -> registry::Renew {
+            Arc::new(move |guest: &mut Guest, logical, params: &[u8]| {
+                renew(guest, logical, &P::decode(&mut Reader::new(params))?)
+            })
+        });
         let entry = Arc::new(Entry {
             tag: Tag::new(self.name, name),
             name: function_name(self.name, name),
@@ -264,7 +272,7 @@ impl Interface<'_> {
             params: registry::describe::<P>,
             outcome: registry::describe::<R>,
             hands_out: R::RESOURCES.then_some(registry::owned::<R>),
-            renew: extra.renew.take(),
+            renew,
         });
         self.boundary.defined.insert(format!("{}#{name}", self.name));
         self.boundary.register(entry.clone());
@@ -294,7 +302,7 @@ fn cross<P: Params, R: Recordable>(
     let mark = guest.recorder.open(Kind::Call, &function.entry, &params);
     let mut result = match to_real(guest, &mut params) {
         Ok(()) => handler(guest, params),
-        Err(lost) => lost_answer(&function.extra, lost),
+        Err(lost) => lost_answer(guest, &function.extra, lost),
     };
     close(guest, mark, &mut result)?;
     result
@@ -323,7 +331,7 @@ async fn cross_async<P: Params, R: Outcome>(
             Recalled::OpenIntent(seq) => {
                 if effect == Effect::Once {
                     let mut result = match function.extra.unknown {
-                        Some(unknown) => Ok(unknown()),
+                        Some(unknown) => unknown(guest),
                         None => Err(wasmtime::Error::msg("a crash hid the outcome of this call")),
                     };
                     guest.recorder.answer(Kind::Outcome, seq, &mut result);
@@ -338,7 +346,7 @@ async fn cross_async<P: Params, R: Outcome>(
             let mark = guest.recorder.open(Kind::Call, &function.entry, &params);
             let mut result = match to_real(guest, &mut params) {
                 Ok(()) => handler.call(guest, params).await,
-                Err(lost) => lost_answer(&function.extra, lost),
+                Err(lost) => lost_answer(guest, &function.extra, lost),
             };
             close(guest, mark, &mut result)?;
             if effect == Effect::SharedUpdate {
@@ -364,7 +372,7 @@ async fn cross_async<P: Params, R: Outcome>(
     }
     let mut result = match to_real(guest, &mut params) {
         Ok(()) => handler.call(guest, params).await,
-        Err(lost) => lost_answer(&function.extra, lost),
+        Err(lost) => lost_answer(guest, &function.extra, lost),
     };
     guest.recorder.answer(wanted, seq, &mut result);
     guest.check_journal()?;
@@ -434,6 +442,47 @@ fn at_once<R: Recordable>(guest: &mut Guest, mark: Option<Mark>, mut result: Res
     result
 }
 
+/// A call that is answered without an await, of a function whose types are known only at run time. `handler` answers with
+/// the bytes of the result; what comes back may have a denial's grant behind them.
+pub(super) fn cross_dynamic(
+    guest: &mut Guest,
+    entry: &Arc<Entry>,
+    params: Vec<u8>,
+    handler: impl FnOnce(&mut Guest) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
+    if !guest.recorder.recording() {
+        return handler(guest);
+    }
+    let params = Bytes(params);
+    if guest.recorder.replaying() {
+        match guest.recorder.recall(entry, &params)? {
+            Recalled::Outcome(range) => return guest.recorder.decode::<Bytes>(range).map(|bytes| bytes.0),
+            Recalled::Live => {}
+            Recalled::OpenIntent(_) | Recalled::OpenWait(_) => {
+                return Err(wasmtime::Error::msg("the journal has an intent where none can be"));
+            }
+        }
+    }
+    let mark = guest.recorder.open(Kind::Call, entry, &params);
+    let mut result = handler(guest).map(Bytes);
+    close(guest, mark, &mut result)?;
+    result.map(|bytes| bytes.0)
+}
+
+/// A value that is encoded already.
+struct Bytes(Vec<u8>);
+
+impl Recordable for Bytes {
+    const MIN_BYTES: usize = 0;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+    fn decode(input: &mut Reader<'_>) -> std::result::Result<Self, DecodeError> {
+        let rest = input.rest();
+        Ok(Bytes(input.take(rest.len())?.to_vec()))
+    }
+}
+
 /// Results, without the need to be lowered.
 trait Outcome: Recordable + Send + 'static {}
 impl<T: Recordable + Send + 'static> Outcome for T {}
@@ -460,13 +509,23 @@ fn to_real<P: Recordable>(guest: &mut Guest, params: &mut P) -> Result<(), wasmt
     if !P::RESOURCES {
         return Ok(());
     }
+    if guest.recorder.has_renewals() {
+        let mut named = Vec::new();
+        params.map_resources(&mut |handle| {
+            named.push(handle.rep);
+            Ok(handle.rep)
+        })?;
+        for logical in named {
+            guest.real(logical)?;
+        }
+    }
     let resources = &mut guest.recorder.resources;
     params.map_resources(&mut |handle| Ok(resources.to_real(handle)?))
 }
 
-fn lost_answer<P, R>(extra: &Extra<P, R>, error: wasmtime::Error) -> Result<R> {
+fn lost_answer<P, R>(guest: &mut Guest, extra: &Extra<P, R>, error: wasmtime::Error) -> Result<R> {
     match extra.lost {
-        Some(answer) if error.is::<Lost>() => Ok(answer()),
+        Some(answer) if error.is::<Lost>() => answer(guest),
         _ => Err(error),
     }
 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use troupe_log::codec::Reader;
 
 use super::effect::{Effect, Tag};
@@ -15,8 +14,8 @@ use super::recordable::{DecodeError, Handle, Recordable};
 
 /// Reads the parameters or the outcome of a record as text.
 pub type Describe = fn(&[u8]) -> Result<String, DecodeError>;
-/// Makes the resources of a recorded constructor call again, given its recorded parameters.
-pub type Renew = Arc<dyn for<'a> Fn(&'a mut Guest, &'a [u8]) -> BoxFuture<'a, wasmtime::Result<Vec<u32>>> + Send + Sync>;
+/// Makes one resource of a recorded constructor call again, given its logical number and the recorded parameters.
+pub type Renew = Arc<dyn Fn(&mut Guest, u32, &[u8]) -> wasmtime::Result<Option<u32>> + Send + Sync>;
 
 /// One function that guests may import.
 pub struct Entry {

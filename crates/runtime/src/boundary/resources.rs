@@ -35,6 +35,11 @@ impl Resources {
         found.ok_or(Lost(handle.rep))
     }
 
+    /// The host's number behind a logical one, if there is something.
+    pub fn get(&self, logical: u32) -> Option<u32> {
+        self.real.get(&logical).copied()
+    }
+
     /// A new logical number for a resource that the host hands out.
     pub fn to_logical(&mut self, real: u32) -> u32 {
         let logical = self.next;

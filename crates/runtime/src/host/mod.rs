@@ -7,7 +7,7 @@
 pub mod host;
 pub mod messaging;
 pub mod types;
-// pub mod wasi;
+pub mod wasi;
 
 use crate::boundary::Boundary;
 
@@ -15,5 +15,6 @@ use crate::boundary::Boundary;
 pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     host::link(boundary)?;
     messaging::link(boundary)?;
+    wasi::link(boundary)?;
     Ok(())
 }

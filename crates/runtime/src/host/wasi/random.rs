@@ -87,5 +87,5 @@ mod tests {
         assert_eq!(hex::encode(first), FIXED);
     }
 
-    const FIXED: &str = "";
+    const FIXED: &str = "d82e2f528ba79ae6";
 }

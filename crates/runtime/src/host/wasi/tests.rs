@@ -1,0 +1,122 @@
+//! The linked functions against the WIT.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::boundary::{Boundary, Tag, dummy};
+
+const WORLD: &str = "
+    package test:everything;
+    world w {
+        include wasi:cli/imports@0.2.12;
+        import troupe:actor/host@0.1.0;
+    }";
+
+/// Interfaces of which a part is registered so far.
+const UNFINISHED: &[&str] = &["troupe:actor/messaging@0.1.0"];
+
+/// A component of a world that may name every interface of `wit/`.
+fn component(engine: &wasmtime::Engine, world: &str) -> wasmtime::component::Component {
+    let wit = dummy::wit();
+    let packages = ["io", "random", "clocks", "filesystem", "sockets", "cli"];
+    let mut paths: Vec<_> = packages.iter().map(|name| wit.join(format!("deps/{name}.wit"))).collect();
+    paths.push(wit.join("troupe-actor"));
+    dummy::component(engine, &paths, world)
+}
+
+fn linked(engine: &wasmtime::Engine) -> Boundary {
+    let mut boundary = Boundary::new(engine);
+    crate::host::link(&mut boundary).unwrap();
+    boundary
+}
+
+#[test]
+fn every_function_of_the_wit_is_registered_or_denied_and_no_other() {
+    let engine = dummy::engine();
+    let boundary = linked(&engine);
+    let component = component(&engine, WORLD);
+    boundary.instantiate_pre(&component).unwrap();
+
+    let interface = |name: &str| name.split_once('#').unwrap().0.to_owned();
+    let imported: BTreeSet<String> = dummy::imported(&engine, &component).into_iter().collect();
+    let (denied, granted): (BTreeSet<_>, BTreeSet<_>) =
+        imported.into_iter().partition(|name| boundary.denies(&interface(name)));
+    let (unfinished, defined): (BTreeSet<_>, BTreeSet<_>) =
+        boundary.defined().map(str::to_owned).partition(|name| UNFINISHED.contains(&interface(name).as_str()));
+    assert_eq!(defined.difference(&granted).collect::<Vec<_>>(), Vec::<&String>::new(), "registered, but in no WIT");
+    assert_eq!(granted.difference(&defined).collect::<Vec<_>>(), Vec::<&String>::new(), "not registered");
+
+    for interface in UNFINISHED {
+        let world = format!("package test:part; world w {{ import {interface}; }}");
+        let component = self::component(&engine, &world);
+        let known: BTreeSet<String> = dummy::imported(&engine, &component).into_iter().collect();
+        let here: BTreeSet<String> = unfinished.iter().filter(|name| name.starts_with(interface)).cloned().collect();
+        assert_eq!(here.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new(), "registered, but in no WIT");
+        assert_ne!(here, known, "{interface} is finished: move it to WORLD");
+    }
+
+    let named: HashSet<Tag> = boundary.registry().iter().map(|entry| entry.tag).collect();
+    for name in &denied {
+        let (interface, function) = name.split_once('#').unwrap();
+        assert!(interface.starts_with("wasi:sockets/"), "{name} is denied");
+        assert!(
+            function.starts_with("[resource-drop]") || named.contains(&Tag::new(interface, function)),
+            "{name} has no name for journals"
+        );
+    }
+    assert_eq!(denied.iter().filter(|name| !name.contains("[resource-drop]")).count(), 52);
+}
+
+#[test]
+fn any_version_of_the_track_links_and_no_other() {
+    let engine = dummy::engine();
+    let boundary = linked(&engine);
+    for (version, links) in [("0.2.0", true), ("0.2.6", true), ("0.2.99", true), ("0.3.0", false)] {
+        let world = format!(
+            "package wasi:random@{version} {{ interface random {{ get-random-u64: func() -> u64; }} }}
+             package wasi:sockets@{version} {{ interface instance-network {{ resource network; instance-network: func() -> network; }} }}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("old.wit");
+        std::fs::write(&file, format!("package test:old;\n{world}\nworld deps {{}}")).unwrap();
+        let text = format!(
+            "package test:w; world w {{ import wasi:random/random@{version}; import wasi:sockets/instance-network@{version}; }}"
+        );
+        let component = dummy::component(&engine, &[file], &text);
+        assert_eq!(boundary.instantiate_pre(&component).is_ok(), links, "{version}");
+        assert_eq!(boundary.denies(&format!("wasi:sockets/tcp@{version}")), links, "{version}");
+    }
+}
+
+#[test]
+fn an_import_that_nobody_knows_is_an_error_that_names_it() {
+    let engine = dummy::engine();
+    let boundary = linked(&engine);
+    let text = "package test:w; interface odd { f: func(); } world w { import odd; }";
+    let error = boundary.instantiate_pre(&dummy::component(&engine, &[], text)).map(drop).unwrap_err();
+    assert!(format!("{error:#}").contains("test:w/odd"), "{error:#}");
+    assert!(!boundary.denies("test:w/odd"));
+}
+
+#[test]
+fn only_the_boundary_names_the_linker() {
+    let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let name = ["Link", "er"].concat();
+    let mut found = Vec::new();
+    let mut folders = vec![crates.canonicalize().unwrap()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let inside = path.components().any(|part| part.as_os_str() == "boundary");
+                let word = |at: usize| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+                if !inside && text.match_indices(&name).any(|(at, _)| word(at)) {
+                    found.push(path);
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<std::path::PathBuf>::new(), "only boundary/ may link host functions");
+}
