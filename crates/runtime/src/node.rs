@@ -1,1 +1,790 @@
-//! In the making.
+//! A node: the whole API of the runtime.
+//!
+//! Open one on a data folder (or in memory), load components, start actors, call and cast, stop, read journals. Every answer
+//! that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
+
+pub(crate) mod core;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use troupe_log::codec::Reader;
+use troupe_log::{ActorId, Batch, Chain, Digest, Head, Incarnation, JournalReader, Seq, Table};
+
+use self::core::{Core, Parts};
+use crate::actor::cell::{Cell, Life, Status, Tip};
+use crate::actor::config::{ActorEntry, Config};
+use crate::actor::keys::{self, Keys, Looked};
+use crate::actor::mailbox::Next;
+use crate::actor::message::{Answer, CLIENT, CallError, Envelope, Gate, Message, MessageId, MessageKind};
+use crate::actor::promise::{self, Promise};
+use crate::actor::ticker::Ticker;
+use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services, inbox_key};
+use crate::component::{Code, Components, Engines, Inspection, Settings};
+use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
+use crate::error::{Error, Result};
+use crate::manifest::{ActorSpec, ComponentRef, Mode};
+use crate::service::timers::Timer;
+use crate::service::waits::WaitId;
+
+/// How a node is opened.
+pub struct NodeOptions {
+    /// Its data folder; none keeps everything in memory, for as long as the process lives.
+    pub data: Option<PathBuf>,
+    /// Instances that may be live at the same time.
+    pub live: u32,
+    /// Its clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Its randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Its disk; none is the real one under `data`, or one in memory.
+    pub disk: Option<Arc<dyn troupe_log::Disk>>,
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        NodeOptions {
+            data: None,
+            live: Settings::default().live,
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(SystemEntropy),
+            disk: None,
+        }
+    }
+}
+
+impl NodeOptions {
+    /// On this data folder.
+    pub fn at(data: impl Into<PathBuf>) -> NodeOptions {
+        NodeOptions { data: Some(data.into()), ..Default::default() }
+    }
+
+    /// In memory.
+    pub fn in_memory() -> NodeOptions {
+        NodeOptions::default()
+    }
+}
+
+/// A running node. Cheap to clone; close it once.
+#[derive(Clone)]
+pub struct Node {
+    core: Arc<Core>,
+    data: Option<PathBuf>,
+}
+
+/// A message from outside.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The sender's word for it.
+    pub message_type: Arc<str>,
+    /// Its bytes.
+    pub payload: Arc<[u8]>,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// How long the sender waits.
+    pub timeout: Option<Duration>,
+    /// Makes a repeat of the same call harmless.
+    pub key: Option<Arc<str>>,
+    /// W3C `traceparent`.
+    pub trace: Option<Arc<str>>,
+}
+
+impl Outgoing {
+    /// A message of this type with these bytes.
+    pub fn new(message_type: impl Into<Arc<str>>, payload: impl Into<Arc<[u8]>>) -> Outgoing {
+        Outgoing {
+            message_type: message_type.into(),
+            payload: payload.into(),
+            headers: Vec::new(),
+            timeout: None,
+            key: None,
+            trace: None,
+        }
+    }
+
+    /// With an idempotency key.
+    pub fn key(mut self, key: impl Into<Arc<str>>) -> Outgoing {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Waiting at most so long.
+    pub fn timeout(mut self, timeout: Duration) -> Outgoing {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+/// What a start did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The actor.
+    pub id: ActorId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// True if it was there and goes on.
+    pub resumed: bool,
+}
+
+/// How an actor is, for people and programs.
+#[derive(Clone, Debug)]
+pub struct ActorInfo {
+    /// The actor.
+    pub id: ActorId,
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// What it runs.
+    pub component: Digest,
+    /// live, idle, quarantined or stopped.
+    pub status: &'static str,
+    /// Why it is quarantined or stopped.
+    pub reason: Option<String>,
+    /// How its journal is kept.
+    pub mode: Mode,
+    /// Messages waiting.
+    pub mailbox: usize,
+    /// The number of its next record.
+    pub next: Seq,
+    /// The head of its journal.
+    pub head: Head,
+    /// Turns in this process.
+    pub turns: u64,
+    /// Faults in this process.
+    pub faults: u64,
+    /// The newest fault, in words.
+    pub last_fault: Option<String>,
+}
+
+/// A message that was accepted, perhaps not yet durably.
+pub struct Accepted {
+    /// Its id.
+    pub id: MessageId,
+    gate: Gate,
+    core: Arc<Core>,
+}
+
+impl Accepted {
+    /// Waits until the acceptance survives a crash as the receiver's mode promises.
+    pub async fn durable(self) -> Result<MessageId, CallError> {
+        self.gate.open(&*self.core.store).await.map_err(|error| CallError::Unavailable(error.to_string()))?;
+        Ok(self.id)
+    }
+}
+
+impl Node {
+    /// Opens a node, takes its actors up again, and resumes open turns. Needs a tokio runtime, which becomes the node's own.
+    pub async fn open(options: NodeOptions) -> Result<Node> {
+        let NodeOptions { data, live, clock, entropy, disk } = options;
+        let mut random = [0; 32];
+        entropy.fill(&mut random);
+        let disk: Arc<dyn troupe_log::Disk> = match (disk, &data) {
+            (Some(disk), _) => disk,
+            (None, Some(folder)) => {
+                std::fs::create_dir_all(folder)
+                    .map_err(|source| Error::File { op: "make the data folder", path: folder.clone(), source })?;
+                Arc::new(troupe_log::RealDisk::new(folder))
+            }
+            (None, None) => Arc::new(troupe_log::SimDisk::new()),
+        };
+        let opened = tokio::task::spawn_blocking(move || troupe_log::open(disk, &troupe_log::Options::new(random)))
+            .await
+            .map_err(|error| Error::Internal { what: error.to_string() })??;
+        if let Some(cut) = &opened.dropped_tail {
+            tracing::info!(position = %cut.position, bytes = cut.bytes, "an unsynced end of the log was cut off");
+        }
+        let engines = Engines::new(Settings { live })?;
+        let boundary = linked(&engines.run)?;
+        let registry = boundary.registry().clone();
+        let cache = data.as_ref().map(|folder| folder.join("cache"));
+        let store = opened.store.clone();
+        let components =
+            Components::new(engines.clone(), boundary, store.clone(), cache, opened.tables.get(&Table::COMPONENTS));
+        let ticker = Ticker::start(engines.run.clone())
+            .map_err(|source| Error::Internal { what: format!("no thread for ticks: {source}") })?;
+        let arrivals = last_arrival(&opened.tables) + 1;
+        let core = Core::new(Parts {
+            store,
+            clock: NodeClock::new(clock, opened.node_time),
+            entropy,
+            registry,
+            components,
+            ticker,
+            live,
+            arrivals,
+        });
+        let node = Node { core, data };
+        node.restore(&opened)?;
+        let timers = node.core.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                error = timers.timers.run(&timers.store, &timers.waits) => timers.halt(&error.to_string()),
+                () = timers.closed() => {}
+            }
+        });
+        Ok(node)
+    }
+
+    /// Takes up what the log's tables say.
+    fn restore(&self, opened: &troupe_log::Opened) -> Result<()> {
+        let core = &self.core;
+        let corrupt = |what: &str| Error::Internal { what: format!("an entry of the table of {what} cannot be read") };
+        let table = |table: Table| opened.tables.get(&table).into_iter().flatten();
+        for (key, value) in table(Table::ACTORS) {
+            let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
+            let (Some(id), Ok(entry)) = (id, ActorEntry::decode(value)) else { return Err(corrupt("actors")) };
+            let config = Config::decode(&entry.config).map_err(|why| Error::Internal { what: format!("{id}: {why}") })?;
+            let mut tip = Tip::START;
+            if let Some(tail) = opened.actors.get(&id).filter(|tail| tail.incarnation == entry.incarnation) {
+                tip = Tip {
+                    chain: Chain { next: tail.next, head: tail.head },
+                    tail: Some(tail.tail),
+                    base: Seq(0),
+                    bytes: tail.bytes,
+                };
+            }
+            let life = life(&id, entry, config, tip);
+            let stopped = matches!(life.status, Status::Stopped(_));
+            let cell = Arc::new(Cell::new(id.clone(), life));
+            if stopped {
+                cell.mailbox.close();
+            }
+            core.actors.write().insert(id, cell);
+        }
+        for (key, value) in table(Table::BASES) {
+            let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
+            let mut input = Reader::new(value);
+            let (Some(id), Ok(incarnation), Ok(seq)) = (id, input.u32(), input.u64()) else { return Err(corrupt("bases")) };
+            if let Some(cell) = core.cell(&id) {
+                let mut life = cell.life.lock();
+                if life.about.incarnation.0 == incarnation {
+                    life.tip.base = Seq(seq);
+                }
+            }
+        }
+        for (key, value) in table(Table::KEYS) {
+            let Some((id, name)) = keys::from_table_key(key) else { return Err(corrupt("keys")) };
+            if let Some(cell) = core.cell(&id) {
+                let restored = cell.life.lock().about.keys.lock().restore(name, value);
+                restored.map_err(|_| corrupt("keys"))?;
+            }
+        }
+        for (key, value) in table(Table::TOKENS) {
+            let (Some((id, token)), Ok(promise)) = (promise::from_key(key), Promise::decode(value)) else {
+                return Err(corrupt("tokens"));
+            };
+            if let Some(cell) = core.cell(&id) {
+                cell.life.lock().about.promised.lock().insert(token, promise);
+            }
+        }
+        for (key, value) in table(Table::COMPLETIONS) {
+            let Some(wait) = WaitId::from_key(key) else { return Err(corrupt("completions")) };
+            core.waits.complete(wait, value.clone());
+        }
+        for (key, value) in table(Table::TIMERS) {
+            core.timers.arm(Timer::decode(key, value).map_err(|_| corrupt("timers"))?);
+        }
+        for (key, value) in table(Table::INBOX) {
+            let (Some((id, arrival)), Ok(message)) = (inbox_of(key), Message::decode(&mut Reader::new(value))) else {
+                return Err(corrupt("inbox"));
+            };
+            if let Some(cell) = core.cell(&id) {
+                let envelope =
+                    Envelope { message: Arc::new(message), reply: None, arrival: Some(arrival), seen: Gate::default() };
+                cell.mailbox.restore(envelope);
+            }
+        }
+        let mut resumed: Vec<Arc<Cell>> = Vec::new();
+        for (key, _) in table(OPEN_TURNS) {
+            let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
+            if let Some(cell) = id.and_then(|id| core.cell(&id))
+                && cell.mailbox.claim()
+            {
+                resumed.push(cell);
+            }
+        }
+        for cell in resumed {
+            core.schedule_resume(cell);
+        }
+        for cell in core.actors.read().values() {
+            if cell.mailbox.wake() {
+                core.schedule(cell.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> troupe_log::NodeId {
+        self.core.store.node_id()
+    }
+
+    // ---- components ----
+
+    /// Stores and compiles a component.
+    pub async fn load(&self, bytes: &[u8]) -> Result<Inspection> {
+        Ok(self.core.components.load(bytes).await?.inspection.clone())
+    }
+
+    /// The same under a name and a version.
+    pub async fn load_as(&self, name: &str, version: &str, bytes: &[u8]) -> Result<Inspection> {
+        Ok(self.core.components.load_as(name, version, bytes).await?.inspection.clone())
+    }
+
+    /// A component that is loaded, or a file.
+    pub async fn component(&self, reference: &ComponentRef) -> Result<Arc<Code>> {
+        self.core.components.resolve(reference).await
+    }
+
+    /// The bytes of a component.
+    pub fn component_bytes(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.core.components.bytes(digest)
+    }
+
+    /// Every name and what it stands for.
+    pub fn components(&self) -> Vec<(String, Digest)> {
+        self.core.components.names()
+    }
+
+    // ---- actors ----
+
+    /// Starts an actor, or goes on with the one that is there. Returns once that survives a crash as its mode promises.
+    pub async fn start(&self, spec: ActorSpec) -> Result<Started> {
+        self.begin(spec, false).await
+    }
+
+    /// Starts an actor; one that is there begins a new life, with its inbox and idempotency keys.
+    pub async fn start_fresh(&self, spec: ActorSpec) -> Result<Started> {
+        self.begin(spec, true).await
+    }
+
+    async fn begin(&self, spec: ActorSpec, fresh: bool) -> Result<Started> {
+        if let Some(why) = self.core.why_halted() {
+            return Err(Error::Internal { what: why.to_owned() });
+        }
+        let most = crate::component::MOST_MEMORY;
+        if spec.limits.memory.0 > most {
+            return Err(Error::Invalid {
+                what: format!("[limits] memory = {} is more than a node gives one actor, {most} bytes", spec.limits.memory),
+            });
+        }
+        let code = self.core.components.resolve(&spec.component).await?;
+        if code.contract.is_empty() {
+            return Err(Error::NotAComponent {
+                why: format!(
+                    "it exports nothing that takes messages (its exports: {}); see wit/troupe-actor/behaviors.wit",
+                    code.inspection.exports.join(", ")
+                ),
+            });
+        }
+        let config = Config::of(&spec);
+        let there = self.core.cell(&spec.id);
+        if let Some(cell) = &there
+            && !fresh
+        {
+            let life = cell.life.lock();
+            match &life.status {
+                Status::Quarantined(why) => {
+                    return Err(Error::Quarantined { actor: spec.id.clone(), why: why.clone() });
+                }
+                Status::Stopped(_) => {}
+                Status::Ready => {
+                    let offered = code.inspection.digest;
+                    if life.entry.component != offered {
+                        return Err(Error::OtherComponent { actor: spec.id.clone(), there: life.entry.component, offered });
+                    }
+                    if *life.config != config {
+                        return Err(Error::OtherSettings { actor: spec.id.clone(), what: "other settings than the manifest's".to_owned() });
+                    }
+                    return Ok(Started { id: spec.id, incarnation: life.about.incarnation, resumed: true });
+                }
+            }
+        }
+        let incarnation = match &there {
+            Some(cell) => {
+                self.halt_actor(cell).await;
+                Incarnation(cell.life.lock().about.incarnation.0 + 1)
+            }
+            None => Incarnation(0),
+        };
+        let entry = ActorEntry {
+            incarnation,
+            component: code.inspection.digest,
+            initial: spec.init,
+            parent: None,
+            stopped: None,
+            config: config.encode(),
+        };
+        let mut life = life(&spec.id, entry, config, Tip::START);
+        life.code = Some(code);
+        let cell = match there {
+            Some(cell) => {
+                let keys = std::mem::take(&mut *cell.life.lock().about.keys.lock());
+                *life.about.keys.lock() = keys;
+                *cell.life.lock() = life;
+                cell.mailbox.reopen();
+                cell
+            }
+            None => Arc::new(Cell::new(spec.id.clone(), life)),
+        };
+        if !cell.mailbox.claim() {
+            return Err(Error::Internal { what: format!("{} is being started by another", spec.id) });
+        }
+        {
+            let mut actors = self.core.actors.write();
+            if actors.get(&spec.id).is_some_and(|other| !Arc::ptr_eq(other, &cell)) {
+                return Err(Error::Invalid { what: format!("{} is being started by another", spec.id) });
+            }
+            actors.insert(spec.id.clone(), cell.clone());
+        }
+        let (sender, begun) = oneshot::channel();
+        self.core.schedule_begin(cell, sender);
+        let gate = match begun.await {
+            Ok(Ok(gate)) => gate,
+            Ok(Err(error)) => {
+                self.core.actors.write().remove(&spec.id);
+                return Err(error);
+            }
+            Err(_) => return Err(Error::Internal { what: format!("{} was not started", spec.id) }),
+        };
+        gate.open(&*self.core.store).await?;
+        Ok(Started { id: spec.id, incarnation, resumed: false })
+    }
+
+    /// Ends the executor of an actor that is there, between two turns.
+    async fn halt_actor(&self, cell: &Arc<Cell>) {
+        if cell.mailbox.running() {
+            cell.mailbox.ask(Next::Close);
+        }
+        cell.mailbox.ended().await;
+    }
+
+    /// Calls an actor and waits for its answer.
+    pub async fn call(&self, to: &ActorId, outgoing: Outgoing) -> Result<Vec<u8>, CallError> {
+        let timeout = outgoing.timeout;
+        let (reply, answer) = oneshot::channel();
+        self.accept(to, MessageKind::Call, outgoing, Some(reply))?;
+        let answer = match timeout {
+            None => answer.await,
+            Some(timeout) => {
+                let until = troupe_log::NodeTime(self.core.clock.now().0.saturating_add(micros(timeout)));
+                tokio::select! {
+                    biased;
+                    answer = answer => answer,
+                    () = self.core.clock.sleep_until(until) => return Err(CallError::Timeout),
+                }
+            }
+        };
+        let Answer { result, gate } = answer.map_err(|_| {
+            CallError::Unavailable("the node ended before the actor answered; a repeat with the same idempotency key is safe".to_owned())
+        })?;
+        gate.open(&*self.core.store).await.map_err(|error| CallError::Unavailable(error.to_string()))?;
+        result
+    }
+
+    /// Sends an actor a message that nobody waits for. Returns once its acceptance survives a crash.
+    pub async fn cast(&self, to: &ActorId, outgoing: Outgoing) -> Result<MessageId, CallError> {
+        self.offer(to, outgoing)?.durable().await
+    }
+
+    /// Sends an actor a message that nobody waits for, without waiting for the disk.
+    pub fn offer(&self, to: &ActorId, outgoing: Outgoing) -> Result<Accepted, CallError> {
+        let (id, gate) = self.accept(to, MessageKind::Cast, outgoing, None)?;
+        Ok(Accepted { id, gate, core: self.core.clone() })
+    }
+
+    fn accept(
+        &self,
+        to: &ActorId,
+        kind: MessageKind,
+        outgoing: Outgoing,
+        reply: Option<oneshot::Sender<Answer>>,
+    ) -> Result<(MessageId, Gate), CallError> {
+        let core = &self.core;
+        if outgoing.message_type.is_empty() || outgoing.message_type.starts_with("troupe:") {
+            let message_type = &outgoing.message_type;
+            return Err(CallError::Invalid(format!("the message type `{message_type}` is empty or the runtime's own")));
+        }
+        let cell = core.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
+        let id = core.message_id();
+        let Outgoing { message_type, payload, headers, timeout, key, trace } = outgoing;
+        let deadline =
+            timeout.map(|timeout| troupe_log::NodeTime(core.clock.now().0.saturating_add(micros(timeout))));
+        let message = Message {
+            id,
+            from: client(),
+            kind,
+            message_type,
+            payload,
+            headers,
+            deadline,
+            trace,
+            key: key.filter(|_| kind == MessageKind::Call),
+            attempt: 1,
+        };
+        let recorded = core.accepts(&cell, message.size())?;
+        let mut batch = Batch::new();
+        let mut reply = reply;
+        if let (Some(key), Some(to_caller)) = (&message.key, reply.take()) {
+            let fingerprint = message.fingerprint();
+            let name = (message.from.clone(), key.clone());
+            let about = cell.life.lock().about.clone();
+            let looked = about.keys.lock().look(&name, fingerprint, to_caller, core.clock.wall(), about.limits.max_keys)?;
+            match looked {
+                Looked::Repeat => return Ok((id, Gate::default())),
+                Looked::New(to_caller) => {
+                    reply = Some(to_caller);
+                    batch.put(Table::KEYS, &keys::table_key(&cell.id, &name), &keys::pending_value(&fingerprint));
+                }
+            }
+        }
+        if !recorded {
+            let envelope = Envelope { message: Arc::new(message), reply, arrival: None, seen: Gate::default() };
+            match cell.mailbox.offer(envelope) {
+                Ok(false) => {}
+                Ok(true) => core.schedule(cell),
+                Err((refused, _)) => return Err(core.refused(&cell, refused)),
+            }
+            return Ok((id, Gate::default()));
+        }
+        let free = |cell: &Cell| {
+            if let Some(key) = &message.key {
+                cell.life.lock().about.keys.lock().free(&(message.from.clone(), key.clone()));
+            }
+        };
+        if let Err(refused) = cell.mailbox.reserve() {
+            free(&cell);
+            return Err(core.refused(&cell, refused));
+        }
+        let arrival = core.arrivals.fetch_add(1, Relaxed);
+        let mut value = Vec::with_capacity(160 + message.payload.len());
+        message.encode(&mut value);
+        batch.put(Table::INBOX, &inbox_key(&cell.id, arrival), &value);
+        batch.stamp(core.clock.now(), core.clock.wall());
+        let position = match core.store.append(&batch) {
+            Ok(position) => position,
+            Err(error) => {
+                cell.mailbox.release();
+                free(&cell);
+                if !matches!(error, troupe_log::Error::DiskFull { .. }) {
+                    core.halt(&error.to_string());
+                }
+                return Err(CallError::Unavailable(error.to_string()));
+            }
+        };
+        let gate = match cell.life.lock().about.mode {
+            Mode::Durable => Gate { durable: Some(position), written: None },
+            Mode::Buffered => Gate { durable: None, written: Some(position) },
+            Mode::Off => Gate::default(),
+        };
+        let envelope = Envelope { message: Arc::new(message), reply, arrival: Some(arrival), seen: Gate::default() };
+        if cell.mailbox.fill(envelope) {
+            core.schedule(cell);
+        }
+        Ok((id, gate))
+    }
+
+    /// Calls an exported function with WAVE arguments, `bank:ledger/account#deposit` and `(42)`; the answer is WAVE too.
+    pub async fn call_typed(&self, to: &ActorId, function: &str, arguments: &str) -> Result<String, CallError> {
+        let cell = self.core.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
+        let (code, digest) = {
+            let life = cell.life.lock();
+            (life.code.clone(), life.entry.component)
+        };
+        let code = match code {
+            Some(code) => code,
+            None => self.core.components.get(digest).await.map_err(|error| CallError::Internal(error.to_string()))?,
+        };
+        let Some(signature) = code.contract.typed().get(function) else {
+            let known: Vec<_> = code.contract.typed().names().collect();
+            return Err(CallError::Invalid(format!("{to} exports no function `{function}`; it has {}", known.join(", "))));
+        };
+        let payload = signature.arguments(arguments).map_err(CallError::Invalid)?;
+        let answer = self.call(to, Outgoing::new(function, payload)).await?;
+        signature.results(&answer).map_err(CallError::Internal)
+    }
+
+    /// Stops an actor for good: its last turn runs, what waits is dead-lettered.
+    pub async fn stop(&self, id: &ActorId, reason: &str) -> Result<()> {
+        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
+        if matches!(cell.life.lock().status, Status::Stopped(_)) {
+            return Err(Error::NoActor(id.clone()));
+        }
+        if cell.mailbox.ask(Next::Stop(reason.to_owned())) {
+            self.core.schedule(cell.clone());
+        }
+        cell.mailbox.ended().await;
+        if let Some(why) = self.core.why_halted() {
+            return Err(Error::Internal { what: why.to_owned() });
+        }
+        let tail = cell.life.lock().tip.tail;
+        if let Some(tail) = tail {
+            self.core.store.sync(tail).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a base of an actor now, if it can make one.
+    pub fn snapshot(&self, id: &ActorId) -> Result<()> {
+        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
+        if cell.mailbox.ask(Next::Snapshot) {
+            self.core.schedule(cell);
+        }
+        Ok(())
+    }
+
+    /// Gives the instances of an idle actor up, as the node does by itself when it needs room.
+    pub fn evict(&self, id: &ActorId) -> Result<()> {
+        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
+        if cell.mailbox.running() {
+            cell.mailbox.ask(Next::Evict);
+        }
+        Ok(())
+    }
+
+    /// All actors, by id.
+    pub fn list(&self) -> Vec<ActorInfo> {
+        let mut all: Vec<ActorInfo> = self.core.actors.read().values().map(|cell| info(cell)).collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
+    }
+
+    /// One actor.
+    pub fn actor(&self, id: &ActorId) -> Result<ActorInfo> {
+        self.core.cell(id).map(|cell| info(&cell)).ok_or_else(|| Error::NoActor(id.clone()))
+    }
+
+    /// The records of an actor's present life, from the first. Waits until they are durable: they are shown outside.
+    pub async fn journal(&self, id: &ActorId) -> Result<JournalReader> {
+        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
+        let (tip, incarnation) = {
+            let life = cell.life.lock();
+            (life.tip, life.about.incarnation)
+        };
+        let Some(tail) = tip.tail else {
+            return Err(Error::Invalid { what: format!("{id} has no journal: its manifest says journal = \"off\"") });
+        };
+        self.core.store.sync(tail).await?;
+        Ok(self.core.store.journal(id, incarnation, tail, Seq(0))?)
+    }
+
+    /// What every function in a journal is called and how its records are read.
+    pub fn registry(&self) -> &Registry {
+        &self.core.registry
+    }
+
+    /// The node's log.
+    pub fn store(&self) -> &Arc<dyn troupe_log::Store> {
+        &self.core.store
+    }
+
+    /// Ends when the node has stopped by itself, with the reason: its log failed.
+    pub async fn halted(&self) -> String {
+        self.core.closed().await;
+        self.core.why_halted().unwrap_or("closed").to_owned()
+    }
+
+    /// Ends all turns (waits go on at the next start), makes everything durable, and closes the log.
+    pub async fn close(self) -> Result<()> {
+        self.core.close().await;
+        if self.core.why_halted().is_some() {
+            return Ok(());
+        }
+        let store = self.core.store.clone();
+        tokio::task::spawn_blocking(move || store.close())
+            .await
+            .map_err(|error| Error::Internal { what: error.to_string() })??;
+        Ok(())
+    }
+}
+
+/// A boundary with every host interface.
+pub(crate) fn linked(engine: &wasmtime::Engine) -> Result<Arc<Boundary>> {
+    let mut boundary = Boundary::new(engine);
+    crate::host::link(&mut boundary).map_err(|error| Error::Internal { what: format!("linking: {error:#}") })?;
+    Ok(Arc::new(boundary))
+}
+
+fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
+    let about = About {
+        id: id.clone(),
+        incarnation: entry.incarnation,
+        mode: config.mode,
+        grants: config.grants.clone(),
+        limits: config.limits.clone(),
+        parent: entry.parent.clone(),
+        promised: Mutex::new(HashMap::new()),
+        keys: Mutex::new(Keys::default()),
+    };
+    let status = match &entry.stopped {
+        Some(reason) => Status::Stopped(reason.clone()),
+        None => Status::Ready,
+    };
+    Life { about: Arc::new(about), config: Arc::new(config), entry, code: None, tip, status, last_fault: None }
+}
+
+/// The next life of the same actor.
+pub(crate) fn renew(life_now: &mut Life) {
+    let mut entry = life_now.entry.clone();
+    entry.incarnation = Incarnation(entry.incarnation.0 + 1);
+    let mut next = life(&life_now.about.id, entry, (*life_now.config).clone(), Tip::START);
+    next.code = life_now.code.clone();
+    next.last_fault = life_now.last_fault.clone();
+    let keys = std::mem::take(&mut *life_now.about.keys.lock());
+    *next.about.keys.lock() = keys;
+    *life_now = next;
+}
+
+fn info(cell: &Cell) -> ActorInfo {
+    let life = cell.life.lock();
+    let (status, reason) = match &life.status {
+        Status::Ready if cell.mailbox.running() => ("live", None),
+        Status::Ready => ("idle", None),
+        Status::Quarantined(why) => ("quarantined", Some(why.clone())),
+        Status::Stopped(why) => ("stopped", Some(why.clone())),
+    };
+    ActorInfo {
+        id: cell.id.clone(),
+        incarnation: life.about.incarnation,
+        component: life.entry.component,
+        status,
+        reason,
+        mode: life.about.mode,
+        mailbox: cell.mailbox.len(),
+        next: life.tip.chain.next,
+        head: life.tip.chain.head,
+        turns: cell.turns.load(Relaxed),
+        faults: cell.faults.load(Relaxed),
+        last_fault: life.last_fault.clone(),
+    }
+}
+
+fn last_arrival(tables: &troupe_log::Tables) -> u64 {
+    let inbox = tables.get(&Table::INBOX).into_iter().flatten();
+    inbox.filter_map(|(key, _)| inbox_of(key)).map(|(_, arrival)| arrival).max().unwrap_or(0)
+}
+
+/// The actor and the number of an inbox entry's key.
+fn inbox_of(key: &[u8]) -> Option<(ActorId, u64)> {
+    let (id, arrival) = key.split_last_chunk::<8>()?;
+    let id = ActorId::reserved(std::str::from_utf8(id.strip_suffix(&[0])?).ok()?).ok()?;
+    Some((id, u64::from_be_bytes(*arrival)))
+}
+
+fn client() -> Arc<str> {
+    static CLIENT_NAME: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| CLIENT.into());
+    CLIENT_NAME.clone()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

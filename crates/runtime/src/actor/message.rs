@@ -236,7 +236,7 @@ pub type ReplyTo = tokio::sync::oneshot::Sender<Answer>;
 #[derive(Debug)]
 pub struct Envelope {
     /// The message.
-    pub message: Message,
+    pub message: Arc<Message>,
     /// Who waits for the answer, if anybody does in this process.
     pub reply: Option<ReplyTo>,
     /// Its number among the entries of its actor's inbox table; none if it is held in memory alone.

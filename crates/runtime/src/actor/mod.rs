@@ -1,5 +1,15 @@
 //! One actor: its mailbox, its turns, its life.
+//!
+//! `cell` is its place on the node, `executor` runs its turns, `live` is its instance, `recovery` brings it back.
 
+pub mod cell;
+pub mod config;
+pub(crate) mod executor;
 pub mod keys;
+pub mod live;
+pub mod mailbox;
 pub mod message;
 pub mod promise;
+mod recovery;
+pub mod ticker;
+mod turn;

@@ -87,7 +87,7 @@ pub struct About {
 /// What a turn does besides its records; applied once they are committed.
 pub enum Staged {
     /// A message goes into a mailbox.
-    Send(Box<dyn Reserved>, Box<Message>),
+    Send(Box<dyn Reserved>, Arc<Message>),
     /// A timer starts or ends.
     Timer(TimerChange),
     /// The caller of this turn is promised an answer.
@@ -120,13 +120,15 @@ pub enum Answering {
 #[derive(Default)]
 pub struct Turn {
     /// Its message; none in hooks.
-    pub message: Option<Message>,
+    pub message: Option<Arc<Message>>,
     /// Who waits for the answer in this process.
     pub reply: Option<ReplyTo>,
     /// Who answers.
     pub answering: Answering,
     /// When guest computation is killed.
     pub deadline: Option<NodeTime>,
+    /// The inbox entry that its first step consumes.
+    pub arrival: Option<u64>,
     /// When a wait gives up so that the guest can still answer.
     pub patience: Option<NodeTime>,
     /// The record that began it.
@@ -139,7 +141,7 @@ pub struct Turn {
     pub journaled: u64,
     /// True in save and load, where only `host` may be called.
     pub restricted: bool,
-    staged: Vec<Staged>,
+    pub(crate) staged: Vec<Staged>,
 }
 
 /// The data of a running instance's store.
@@ -149,7 +151,7 @@ pub struct Guest {
     /// The host's own resources.
     pub table: ResourceTable,
     /// The WASI host's state; made with the instance, none for components that import no WASI.
-    pub wasi: Option<Box<wasmtime_wasi::WasiCtx>>,
+    pub wasi: Option<Box<crate::host::wasi::Wasi>>,
     /// Memory and tables.
     pub limiter: Limiter,
     /// The turn in hand.
@@ -196,6 +198,21 @@ impl Guest {
         WaitId { actor: self.about.id.clone(), incarnation: self.about.incarnation, seq }
     }
 
+    /// The host's number of the resource that the guest knows by this one. One of an earlier life is made again here, where
+    /// its constructor knows how; none if nothing stands behind it any more.
+    pub fn real(&mut self, logical: u32) -> wasmtime::Result<Option<u32>> {
+        if let Some(real) = self.recorder.resources.get(logical) {
+            return Ok(Some(real));
+        }
+        let Some((entry, params)) = self.recorder.take_renewal(logical) else { return Ok(None) };
+        let Some(renew) = &entry.renew else { return Ok(None) };
+        let made = renew(self, logical, &params)?;
+        if let Some(real) = made {
+            self.recorder.resources.renew(logical, real);
+        }
+        Ok(made)
+    }
+
     /// An error that the door turns into a denial, for functions whose result has no error case.
     pub fn require(&self, granted: bool, grant: &str) -> wasmtime::Result<()> {
         if granted { Ok(()) } else { Err(Denied { grant: grant.to_owned() }.into()) }
@@ -224,7 +241,7 @@ impl Guest {
             message.encode(&mut value);
             self.batch.put(Table::INBOX, &inbox_key(to, reserved.arrival()), &value);
         }
-        self.turn.staged.push(Staged::Send(reserved, Box::new(message)));
+        self.turn.staged.push(Staged::Send(reserved, Arc::new(message)));
         Ok(())
     }
 
@@ -290,6 +307,7 @@ impl Guest {
             self.batch.put(OPEN_TURNS, self.about.id.as_str().as_bytes(), &began);
         }
         self.turn.steps += 1;
+        self.consume();
         self.commit()
     }
 
@@ -298,7 +316,15 @@ impl Guest {
         if self.turn.steps > 0 && self.recorder.recording() {
             self.batch.delete(OPEN_TURNS, self.about.id.as_str().as_bytes());
         }
+        self.consume();
         self.commit()
+    }
+
+    /// The step's batch removes the inbox entry of the turn's message.
+    fn consume(&mut self) {
+        if let Some(arrival) = self.turn.arrival.take() {
+            self.batch.delete(Table::INBOX, &inbox_key(&self.about.id, arrival));
+        }
     }
 
     /// Appends the step's records and table changes as one batch, then lets the rest of the node see what it staged.
@@ -335,7 +361,7 @@ impl Guest {
         match effect {
             Staged::Send(reserved, message) => {
                 let arrival = reserved.recorded().then(|| reserved.arrival());
-                reserved.deliver(Envelope { message: *message, reply: None, arrival, seen: gate });
+                reserved.deliver(Envelope { message, reply: None, arrival, seen: gate });
             }
             Staged::Timer(change) => self.node.timer(change),
             Staged::Promise(token, mut promise) => {

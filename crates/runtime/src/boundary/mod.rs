@@ -4,6 +4,9 @@
 //! class says. The linker is private to this module, so there is no other way to link a host function, and a test fails
 //! if one is touched elsewhere. docs/semantics.md has the rules, docs/journal-format.md the bytes.
 
+#[cfg(test)]
+pub(crate) mod dummy;
+mod deny;
 mod effect;
 mod error;
 mod guest;
@@ -29,7 +32,7 @@ pub use guest::{
 pub use interface::{AsyncHost, Begun, Extra, Interface};
 pub use limiter::Limiter;
 pub use recordable::{DecodeError, Handle, MapResource, Recordable};
-pub(crate) use recorder::{crossing, exit_code, tag_and_params};
+pub(crate) use recorder::exit_code;
 pub use recorder::{AtEnd, Recorder, Recording};
 pub use registry::{Entry, Registry, Renew};
 pub use resources::{Lost, Resources};
@@ -37,15 +40,17 @@ pub use resources::{Lost, Resources};
 /// All host interfaces of a node, linked.
 pub struct Boundary {
     linker: Linker<Guest>,
-    registry: Registry,
+    registry: Arc<Registry>,
     /// `interface@version#function` of everything defined.
     defined: HashSet<String>,
+    /// Packages whose every call is denied.
+    denied: Vec<deny::Package>,
 }
 
 impl Boundary {
     /// No interface yet.
     pub fn new(engine: &Engine) -> Boundary {
-        Boundary { linker: Linker::new(engine), registry: Registry::default(), defined: HashSet::new() }
+        Boundary { linker: Linker::new(engine), registry: Arc::default(), defined: HashSet::new(), denied: Vec::new() }
     }
 
     /// Begins an interface; `name` with the newest version, which serves every version of its semver track.
@@ -55,7 +60,7 @@ impl Boundary {
     }
 
     /// What can be called, by tag.
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 
@@ -65,11 +70,19 @@ impl Boundary {
     }
 
     fn register(&mut self, entry: Arc<Entry>) {
-        self.registry.add(entry);
+        // Shared only once linking is over.
+        let registry = Arc::get_mut(&mut self.registry);
+        debug_assert!(registry.is_some());
+        if let Some(registry) = registry {
+            registry.add(entry);
+        }
     }
 
     /// Links a component.
     pub fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
-        self.linker.instantiate_pre(component)
+        match self.with_denied(component)? {
+            Some(linker) => linker.instantiate_pre(component),
+            None => self.linker.instantiate_pre(component),
+        }
     }
 }

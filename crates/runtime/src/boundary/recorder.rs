@@ -65,7 +65,7 @@ pub struct Recorder {
     scratch: Vec<u8>,
     /// The handler found that a grant is missing: the record becomes a denial that names it.
     denied: Option<String>,
-    /// Constructors of resources that can be made again: logical number, function, recorded parameters.
+    /// Constructors of resources that the guest still holds and that can be made again.
     pub(crate) renewals: Vec<(u32, Arc<Entry>, Vec<u8>)>,
     /// Counter for waits of actors without journal.
     unrecorded: u64,
@@ -135,6 +135,12 @@ impl Recorder {
         }
     }
 
+    /// A new instance begins: it holds no resource.
+    pub fn new_instance(&mut self) {
+        self.resources = Resources::default();
+        self.renewals.clear();
+    }
+
     /// Marks the call in hand as denied.
     pub fn deny(&mut self, grant: &str) {
         self.denied = Some(grant.to_owned());
@@ -144,6 +150,18 @@ impl Recorder {
     pub(crate) fn unrecorded_wait(&mut self) -> Seq {
         self.unrecorded += 1;
         Seq(self.unrecorded)
+    }
+
+    /// Whether something of an earlier life could be made again.
+    pub(crate) fn has_renewals(&self) -> bool {
+        !self.renewals.is_empty()
+    }
+
+    /// How the resource of that number is made again; asked once.
+    pub(crate) fn take_renewal(&mut self, logical: u32) -> Option<(Arc<Entry>, Vec<u8>)> {
+        let at = self.renewals.iter().position(|(number, _, _)| *number == logical)?;
+        let (_, entry, params) = self.renewals.swap_remove(at);
+        Some((entry, params))
     }
 
     /// A resource has ended: it is not made again.
@@ -271,15 +289,11 @@ impl Recorder {
         }
         let recalled = cursor.take_answer()?;
         if let Recalled::Outcome(range) = &recalled {
-            let bytes = &cursor.bytes[range.clone()];
-            if let Some(hands_out) = entry.hands_out
-                && bytes.first() == Some(&VALUE)
-            {
-                for logical in hands_out(&bytes[1..])? {
-                    self.resources.observe(logical);
-                    if entry.renew.is_some() {
-                        self.renewals.push((logical, entry.clone(), params.to_vec()));
-                    }
+            let logical = handed_out(entry, &cursor.bytes[range.clone()])?;
+            for number in &logical {
+                self.resources.observe(*number);
+                if entry.renew.is_some() {
+                    self.renewals.push((*number, entry.clone(), params.to_vec()));
                 }
             }
         }
@@ -350,6 +364,14 @@ impl Cursor {
             return Err(LeftHere.into());
         }
         Ok(if wanted == Kind::Outcome { Recalled::OpenIntent(seq) } else { Recalled::OpenWait(seq) })
+    }
+}
+
+/// The logical numbers that an outcome hands out.
+fn handed_out(entry: &Entry, outcome: &[u8]) -> wasmtime::Result<Vec<u32>> {
+    match (entry.hands_out, outcome.split_first()) {
+        (Some(hands_out), Some((&VALUE, value))) => Ok(hands_out(value)?),
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -1,1 +1,354 @@
-//! In the making.
+//! Running a component against a journal, turn by turn.
+//!
+//! Promises what docs/semantics.md says under "Replay guarantee": the same calls with the same arguments and the same ends of
+//! turns, or the first difference; nothing outside is touched; nothing runs past the records. An actor's own recovery uses the
+//! same player.
+
+mod nothing;
+pub mod player;
+pub mod turns;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use troupe_log::body::{Genesis, TurnKind};
+use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq, Store};
+
+use self::nothing::Nothing;
+use self::player::{Player, describe_outcome};
+use self::turns::{End, Item, PastTurn, Source, Turns};
+use crate::actor::config::Config;
+use crate::actor::executor::describe;
+use crate::actor::keys::Keys;
+use crate::actor::live::Fall;
+use crate::boundary::{About, AtEnd, Boundary, Recorder, Recording};
+use crate::component::{Code, Engines, inspect, prepare};
+use crate::contract::Output;
+use crate::error::{Error, Result};
+
+/// A journal that can be read again and again.
+#[derive(Clone)]
+pub enum JournalSource {
+    /// Of an actor in a store.
+    Store {
+        /// The store.
+        store: Arc<dyn Store>,
+        /// The actor.
+        actor: ActorId,
+        /// Its life.
+        incarnation: Incarnation,
+        /// Its newest batch.
+        tail: Position,
+    },
+    /// In memory, from an exported file.
+    Bytes {
+        /// Whole records.
+        records: Arc<[u8]>,
+        /// What they name by digest.
+        blobs: Arc<HashMap<Digest, Vec<u8>>>,
+    },
+}
+
+impl JournalSource {
+    fn turns(&self) -> Result<Turns> {
+        Ok(Turns::new(match self {
+            JournalSource::Store { store, actor, incarnation, tail } => {
+                Source::Store(store.journal(actor, *incarnation, *tail, Seq(0))?)
+            }
+            JournalSource::Bytes { records, .. } => Source::Bytes(records.clone()),
+        }))
+    }
+
+    fn blob(&self, digest: &Digest) -> Option<Vec<u8>> {
+        match self {
+            JournalSource::Store { store, .. } => store.blob(digest).ok(),
+            JournalSource::Bytes { blobs, .. } => blobs.get(digest).cloned(),
+        }
+    }
+}
+
+/// A component compiled for replay.
+#[derive(Clone)]
+pub struct ReplayCode {
+    boundary: Arc<Boundary>,
+    code: Arc<Code>,
+}
+
+impl ReplayCode {
+    /// Compiles it. Takes seconds for a large component.
+    pub fn compile(bytes: &[u8]) -> Result<ReplayCode> {
+        let engine = Engines::replay_engine()?;
+        let boundary = crate::node::linked(&engine)?;
+        let inspection = inspect(bytes)?;
+        let code = prepare(
+            &boundary,
+            |engine| wasmtime::component::Component::new(engine, bytes),
+            &engine,
+            inspection,
+        )?;
+        Ok(ReplayCode { boundary, code })
+    }
+
+    /// The digest of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.code.inspection.digest
+    }
+
+    /// What the functions in its records are called.
+    pub fn boundary(&self) -> &Boundary {
+        &self.boundary
+    }
+}
+
+/// A turn that was replayed without difference.
+#[derive(Clone, Debug)]
+pub struct Replayed {
+    /// Counted from 0.
+    pub number: u64,
+    /// The record that began it.
+    pub began: Seq,
+    /// Its last record.
+    pub last: Seq,
+    /// The head behind it.
+    pub head: Head,
+    /// Why it ran.
+    pub kind: TurnKind,
+    /// The message's type, in a message's turn.
+    pub message_type: Option<String>,
+    /// How it ended, in words.
+    pub ended: String,
+    /// True if it ended with a fault.
+    pub faulted: bool,
+}
+
+/// What a whole replay comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Records passed.
+    pub records: u64,
+    /// Turns replayed.
+    pub turns: u64,
+}
+
+/// The state of a replayed actor, as far as it can be seen from outside the guest.
+#[derive(Clone, Debug)]
+pub struct StateView {
+    /// The state of a gen-fsm actor.
+    pub fsm: String,
+    /// What the guest's own `save` gives; none if it has none, or needs more than its records to answer.
+    pub saved: Option<Vec<u8>>,
+    /// Bytes of linear memory in use.
+    pub memory: usize,
+}
+
+/// A replay, turn by turn.
+pub struct Replay {
+    code: ReplayCode,
+    source: JournalSource,
+    turns: Turns,
+    genesis: Genesis,
+    config: Config,
+    about: Arc<About>,
+    player: Player,
+    summary: Summary,
+    /// True once an instance stands behind the newest turn.
+    standing: bool,
+    ended: bool,
+    /// Read, and not played yet.
+    ahead: Option<Box<PastTurn>>,
+}
+
+impl Replay {
+    /// A replay of `source` on `code`.
+    pub fn new(code: ReplayCode, source: JournalSource) -> Result<Replay> {
+        let mut turns = source.turns()?;
+        let Some(Item::Genesis(genesis)) = turns.next_item()? else {
+            return Err(Error::Unreplayable { why: "it does not begin with a genesis record".to_owned() });
+        };
+        let config = Config::decode(&genesis.config)
+            .map_err(|why| Error::Unreplayable { why: format!("the settings in its genesis record: {why}") })?;
+        let about = Arc::new(About {
+            id: genesis.actor.clone(),
+            incarnation: genesis.incarnation,
+            mode: config.mode,
+            grants: config.grants.clone(),
+            limits: config.limits.clone(),
+            parent: None,
+            promised: Mutex::default(),
+            keys: Mutex::new(Keys::default()),
+        });
+        let summary = Summary { records: 1, turns: 0 };
+        let player = new_player(&code, &about, &config);
+        let (standing, ended) = (false, false);
+        Ok(Replay { code, source, turns, genesis: *genesis, config, about, player, summary, standing, ended, ahead: None })
+    }
+
+    /// Who the actor is and what it was started with.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// True if the code is what the journal was made with.
+    pub fn same_component(&self) -> bool {
+        self.genesis.component == self.code.digest()
+    }
+
+    /// What was replayed so far.
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// The next turn. None at the end; [`Error::Differs`] at the first difference, which ends the replay.
+    pub async fn next_turn(&mut self) -> Result<Option<Replayed>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let next = self.step().await;
+        if !matches!(next, Ok(Some(_))) {
+            self.ended = true;
+        }
+        next
+    }
+
+    async fn step(&mut self) -> Result<Option<Replayed>> {
+        match self.look()? {
+            Some(turn) => self.play(&turn).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads up to the next turn and takes it.
+    fn look(&mut self) -> Result<Option<Box<PastTurn>>> {
+        if let Some(turn) = self.ahead.take() {
+            return Ok(Some(turn));
+        }
+        while let Some(item) = self.turns.next_item()? {
+            match item {
+                Item::Turn(turn) => return Ok(Some(turn)),
+                Item::Genesis(genesis) => {
+                    return Err(Error::Unreplayable { why: format!("a second genesis record of {}", genesis.actor) });
+                }
+                Item::Other { seq, kind, body } => {
+                    self.summary.records += 1;
+                    if kind == Some(Kind::Base)
+                        && let Some(live) = self.player.live()
+                    {
+                        live.state = player::base_state(seq, &body)?;
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn play(&mut self, turn: &PastTurn) -> Result<Replayed> {
+        if !self.standing && self.summary.turns > 0 && turn.kind != TurnKind::Instantiate {
+            self.stand_before(turn.began).await?;
+        }
+        let source = self.source.clone();
+        let blobs = move |digest: &Digest| source.blob(digest);
+        let player = &mut self.player;
+        player.play(turn, &blobs).await.map_err(failed)?;
+        self.standing = player.live().is_some();
+        let number = self.summary.turns;
+        self.summary.turns += 1;
+        self.summary.records += turn.last.0 - turn.began.0 + 1;
+        let message_type = match turn.kind {
+            TurnKind::Message => Some(turn.message()?.message_type.to_string()),
+            _ => None,
+        };
+        let (ended, faulted) = match &turn.end {
+            End::Ended { outcome, answer, .. } => (describe_outcome(*outcome, answer), false),
+            End::Faulted(fault) => (format!("fault {}: {}", fault.cause.name(), fault.text), true),
+            End::Open => ("still open".to_owned(), false),
+        };
+        Ok(Replayed { number, began: turn.began, last: turn.last, head: turn.head, kind: turn.kind, message_type, ended, faulted })
+    }
+
+    /// After a fault the instance is dead: another is brought to before `seq` by playing the turns that ended in order.
+    async fn stand_before(&mut self, seq: Seq) -> Result<()> {
+        let source = self.source.clone();
+        let blobs = move |digest: &Digest| source.blob(digest);
+        let mut turns = self.source.turns()?;
+        let mut player = new_player(&self.code, &self.about, &self.config);
+        while let Some(item) = turns.next_item()? {
+            match item {
+                Item::Turn(turn) if turn.began >= seq => break,
+                Item::Turn(turn) => {
+                    if matches!(turn.end, End::Ended { .. }) {
+                        player.play(&turn, &blobs).await.map_err(failed)?;
+                    }
+                }
+                Item::Other { seq, kind: Some(Kind::Base), body } => {
+                    if let Some(live) = player.live() {
+                        live.state = player::base_state(seq, &body)?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.player = player;
+        Ok(())
+    }
+
+    /// Replays the turns that end at or before record `until`.
+    pub async fn until(&mut self, until: Seq) -> Result<Summary> {
+        while let Some(turn) = self.look()? {
+            let beyond = turn.last > until;
+            self.ahead = Some(turn);
+            if beyond {
+                break;
+            }
+            self.next_turn().await?;
+        }
+        Ok(self.summary)
+    }
+
+    /// The state behind the newest turn.
+    pub async fn state(&mut self) -> Result<StateView> {
+        if !self.standing {
+            self.stand_before(Seq(self.summary.records)).await?;
+        }
+        let saves = self.code.code.contract.saves();
+        let player = &mut self.player;
+        let Some(live) = player.live() else {
+            return Err(Error::Unreplayable { why: "there is no instance behind its last turn".to_owned() });
+        };
+        let (fsm, memory) = (live.state.clone(), live.guest().limiter.memory());
+        let saved = if saves { save(player).await } else { None };
+        // Save may have changed the guest: what follows is played into another instance.
+        self.standing = false;
+        Ok(StateView { fsm, saved, memory })
+    }
+}
+
+fn new_player(code: &ReplayCode, about: &Arc<About>, config: &Config) -> Player {
+    let recorder = Recorder::new(Recording::On, Chain::START, code.boundary.registry().clone());
+    let nothing = Arc::new(Nothing::default());
+    Player::new(code.code.clone(), about.clone(), nothing, &config.first_state, recorder, None, None)
+}
+
+async fn save(player: &mut Player) -> Option<Vec<u8>> {
+    let turn = PastTurn {
+        began: Seq(0),
+        kind: TurnKind::Save,
+        node_time: troupe_log::NodeTime(0),
+        about: Vec::new(),
+        records: Arc::default(),
+        end: End::Open,
+        last: Seq(0),
+        head: Head::ZERO,
+    };
+    match player.run(&turn, AtEnd::Ended, u64::MAX / 4, &|_| None).await {
+        Ok(Output::Answer(bytes)) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn failed(fall: Fall) -> Error {
+    match fall {
+        Fall::Differs(divergence) => Error::Differs(divergence),
+        fall => Error::Unreplayable { why: describe(&fall) },
+    }
+}

@@ -1,0 +1,95 @@
+//! What the node knows of one actor, whether it has an instance or not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+use troupe_log::{ActorId, Chain, Position, Seq};
+
+use super::config::{ActorEntry, Config};
+use super::mailbox::Mailbox;
+use crate::boundary::About;
+use crate::component::Code;
+
+/// An actor's place on its node.
+pub struct Cell {
+    /// Who it is.
+    pub id: ActorId,
+    /// What waits for it.
+    pub mailbox: Mailbox,
+    /// Its present life.
+    pub life: Mutex<Life>,
+    /// Turns ended in this process.
+    pub turns: AtomicU64,
+    /// Faults in this process.
+    pub faults: AtomicU64,
+    /// True since the idle instance was last looked at by the one who evicts.
+    pub used: std::sync::atomic::AtomicBool,
+}
+
+/// One life of an actor.
+pub struct Life {
+    /// What guests and contracts see of it.
+    pub about: Arc<About>,
+    /// What it lives under.
+    pub config: Arc<Config>,
+    /// What the actors table says.
+    pub entry: ActorEntry,
+    /// Its code, once loaded.
+    pub code: Option<Arc<Code>>,
+    /// Where its journal ends.
+    pub tip: Tip,
+    /// How it is.
+    pub status: Status,
+    /// The newest fault, in words.
+    pub last_fault: Option<String>,
+}
+
+/// The end of a journal, and where recovery starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Tip {
+    /// Where the next record links to.
+    pub chain: Chain,
+    /// The batch with the newest records.
+    pub tail: Option<Position>,
+    /// The first record that recovery plays: the instantiation of the newest base, or 0.
+    pub base: Seq,
+    /// Bytes of the journal.
+    pub bytes: u64,
+}
+
+impl Tip {
+    /// Of an actor without records.
+    pub const START: Tip = Tip { chain: Chain::START, tail: None, base: Seq(0), bytes: 0 };
+}
+
+/// How an actor is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It takes messages; whether it has an instance does not matter.
+    Ready,
+    /// It does not go on until an operator decides; inbox and journal are kept.
+    Quarantined(String),
+    /// Its life has ended.
+    Stopped(String),
+}
+
+impl Cell {
+    /// A new place.
+    pub fn new(id: ActorId, life: Life) -> Cell {
+        Cell {
+            id,
+            mailbox: Mailbox::new(life.config.limits.mailbox),
+            life: Mutex::new(life),
+            turns: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            used: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+
+    /// One more turn.
+    pub fn turned(&self) {
+        self.turns.fetch_add(1, Relaxed);
+        self.used.store(true, Relaxed);
+    }
+}

@@ -1,0 +1,223 @@
+//! What an actor lives under: the settings that stand in its genesis record and in the actors table.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use troupe_log::codec::{self, Reader, put_str, put_u8, put_u32, put_u64};
+use troupe_log::{ActorId, Digest, Incarnation};
+
+use crate::manifest::{ActorSpec, Grants, Keep, Limits, Mode, OnFault, Snapshots, Supervision};
+
+/// The settings of one actor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How its journal is kept.
+    pub mode: Mode,
+    /// The first state of a gen-fsm actor.
+    pub first_state: String,
+    /// What it may use up.
+    pub limits: Limits,
+    /// What it may use.
+    pub grants: Grants,
+    /// What follows a fault.
+    pub supervision: Supervision,
+    /// Bases and truncation.
+    pub snapshots: Snapshots,
+    /// Imports bound to actors.
+    pub bind: BTreeMap<String, String>,
+}
+
+const VERSION: u8 = 1;
+
+impl Config {
+    /// The settings that a manifest asks for.
+    pub fn of(spec: &ActorSpec) -> Config {
+        let first_state = if spec.initial_fsm_state.is_empty() { "start" } else { &spec.initial_fsm_state };
+        Config {
+            mode: spec.journal,
+            first_state: first_state.to_owned(),
+            limits: spec.limits.clone(),
+            grants: spec.grants.clone(),
+            supervision: spec.supervision.clone(),
+            snapshots: spec.snapshots.clone(),
+            bind: spec.bind.clone(),
+        }
+    }
+
+    /// The bytes of them: the body of `config` in a genesis record (docs/journal-format.md).
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
+        put_u8(&mut out, VERSION);
+        put_u8(
+            &mut out,
+            match self.mode {
+                Mode::Durable => 0,
+                Mode::Buffered => 1,
+                Mode::Off => 2,
+            },
+        );
+        put_str(&mut out, &self.first_state);
+        put_str(&mut out, &self.limits.to_toml());
+        put_str(&mut out, &self.grants.to_toml());
+        put_u8(
+            &mut out,
+            match self.supervision.on_fault {
+                OnFault::Restore => 0,
+                OnFault::Skip => 1,
+                OnFault::Fresh => 2,
+                OnFault::Stop => 3,
+            },
+        );
+        put_u32(&mut out, self.supervision.attempts.get());
+        put_u32(&mut out, self.supervision.max_restarts);
+        put_u64(&mut out, micros(self.supervision.window));
+        match self.snapshots.keep {
+            Keep::All => put_u8(&mut out, 0),
+            Keep::Base => put_u8(&mut out, 1),
+            Keep::For(time) => {
+                put_u8(&mut out, 2);
+                put_u64(&mut out, micros(time));
+            }
+        }
+        put_u64(&mut out, self.snapshots.max_replay);
+        put_u32(&mut out, self.bind.len() as u32);
+        for (import, actor) in &self.bind {
+            put_str(&mut out, import);
+            put_str(&mut out, actor);
+        }
+        out
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Config, String> {
+        let text = |error: codec::Error| error.to_string();
+        let mut input = Reader::new(bytes);
+        let version = input.u8().map_err(text)?;
+        if version != VERSION {
+            return Err(format!("settings of version {version}, this program knows {VERSION}"));
+        }
+        let mut read = || -> Result<Result<Config, String>, codec::Error> {
+            let mode = match input.case(3)? {
+                0 => Mode::Durable,
+                1 => Mode::Buffered,
+                _ => Mode::Off,
+            };
+            let first_state = input.str()?.to_owned();
+            let limits = Limits::from_toml(input.str()?);
+            let grants = Grants::from_toml(input.str()?);
+            let on_fault = match input.case(4)? {
+                0 => OnFault::Restore,
+                1 => OnFault::Skip,
+                2 => OnFault::Fresh,
+                _ => OnFault::Stop,
+            };
+            let attempts = NonZeroU32::new(input.u32()?).unwrap_or(NonZeroU32::MIN);
+            let max_restarts = input.u32()?;
+            let window = Duration::from_micros(input.u64()?);
+            let keep = match input.case(3)? {
+                0 => Keep::All,
+                1 => Keep::Base,
+                _ => Keep::For(Duration::from_micros(input.u64()?)),
+            };
+            let max_replay = input.u64()?;
+            let mut bind = BTreeMap::new();
+            for _ in 0..input.len(8)? {
+                bind.insert(input.str()?.to_owned(), input.str()?.to_owned());
+            }
+            input.finish()?;
+            let (limits, grants) = match (limits, grants) {
+                (Ok(limits), Ok(grants)) => (limits, grants),
+                (Err(error), _) | (_, Err(error)) => return Ok(Err(error.to_string())),
+            };
+            Ok(Ok(Config {
+                mode,
+                first_state,
+                limits,
+                grants,
+                supervision: Supervision { on_fault, attempts, max_restarts, window },
+                snapshots: Snapshots { keep, max_replay },
+                bind,
+            }))
+        };
+        read().map_err(text)?
+    }
+}
+
+/// An entry of the actors table: what the node must know to bring an actor back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActorEntry {
+    /// Its life.
+    pub incarnation: Incarnation,
+    /// What it runs.
+    pub component: Digest,
+    /// What its init was given, for a fresh start.
+    pub initial: Vec<u8>,
+    /// Who spawned it.
+    pub parent: Option<ActorId>,
+    /// Why it takes no messages any more; none while it lives.
+    pub stopped: Option<String>,
+    /// Its settings.
+    pub config: Vec<u8>,
+}
+
+impl ActorEntry {
+    /// Its value in the table.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.config.len() + self.initial.len() + 96);
+        put_u32(&mut out, self.incarnation.0);
+        out.extend_from_slice(&self.component.0);
+        codec::put_bytes(&mut out, &self.initial);
+        codec::put_option(&mut out, self.parent.as_ref().map(ActorId::as_str), put_str);
+        codec::put_option(&mut out, self.stopped.as_deref(), put_str);
+        codec::put_bytes(&mut out, &self.config);
+        out
+    }
+
+    /// Reads a value of the table.
+    pub fn decode(value: &[u8]) -> Result<ActorEntry, codec::Error> {
+        let mut input = Reader::new(value);
+        let entry = ActorEntry {
+            incarnation: Incarnation(input.u32()?),
+            component: Digest(input.array()?),
+            initial: input.bytes()?.to_vec(),
+            parent: input.option(|input| {
+                let at = input.at();
+                ActorId::reserved(input.str()?).map_err(|_| codec::Error::Bad { at, what: "actor id" })
+            })?,
+            stopped: input.option(|input| input.str().map(str::to_owned))?,
+            config: input.bytes()?.to_vec(),
+        };
+        input.finish()?;
+        Ok(entry)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ComponentRef;
+
+    #[test]
+    fn settings_read_back() {
+        let mut spec = ActorSpec::new(ActorId::parse("a").unwrap(), ComponentRef::Digest(Digest::of(b"x")));
+        spec.snapshots.keep = Keep::For(Duration::from_secs(60));
+        spec.bind.insert("bank:ledger/account".to_owned(), "default/acct".to_owned());
+        let config = Config::of(&spec);
+        assert_eq!(Config::decode(&config.encode()), Ok(config.clone()));
+        assert!(Config::decode(&config.encode()[..40]).is_err());
+        let entry = ActorEntry {
+            incarnation: Incarnation(3),
+            component: Digest::of(b"x"),
+            initial: vec![1],
+            parent: Some(spec.id),
+            stopped: None,
+            config: config.encode(),
+        };
+        assert_eq!(ActorEntry::decode(&entry.encode()), Ok(entry));
+    }
+}

@@ -1,0 +1,690 @@
+//! The one who runs an actor's turns, one after another.
+//!
+//! Owns the instance while there is one. Promises: turns never overlap; each ends in exactly one batch (earlier steps in their
+//! own); an answer is handed over only behind the batch, with the gate that it must wait for; a fault undoes the step in hand
+//! and answers once. Cancellation: the task is never dropped by others; a node that closes asks it to end between two turns.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+use troupe_log::body::{self, FaultCause, TurnKind};
+use troupe_log::codec::put_str;
+use troupe_log::{Kind, NodeTime, Seq, Table};
+
+use super::cell::{Cell, Status, Tip};
+use super::live::{Bounds, Fall, Live};
+use super::mailbox::Next;
+use super::message::{Answer, CallError, Envelope, Gate, Message, MessageKind};
+use super::turn::{self, About};
+use crate::boundary::{Answering, Guest, Recorder, Recording, inbox_key};
+use crate::component::Code;
+use crate::contract::{Input, Output};
+use crate::error::{Error, Result};
+use crate::manifest::{Mode, OnFault};
+use crate::node::core::Core;
+use crate::replay::player::{Loaded, outcome, prepare};
+
+/// Runs one actor.
+pub(crate) struct Executor {
+    pub(super) core: Arc<Core>,
+    pub(super) cell: Arc<Cell>,
+    pub(super) live: Option<Live>,
+    pub(super) permit: Option<OwnedSemaphorePermit>,
+    faults: VecDeque<NodeTime>,
+    since_base: u64,
+    no_base: bool,
+}
+
+impl Executor {
+    pub(crate) fn new(core: Arc<Core>, cell: Arc<Cell>) -> Executor {
+        Executor { core, cell, live: None, permit: None, faults: VecDeque::new(), since_base: 0, no_base: false }
+    }
+
+    /// Works until there is nothing to do and the instance is given up, or the node closes.
+    pub(crate) async fn run(mut self) {
+        loop {
+            match std::future::poll_fn(|context| self.cell.mailbox.poll_next(context)).await {
+                Next::Message(envelope) => {
+                    if !self.message(envelope).await {
+                        break;
+                    }
+                }
+                Next::Snapshot => self.make_base().await,
+                Next::Evict => {
+                    if self.cell.life.lock().config.mode == Mode::Off {
+                        continue;
+                    }
+                    self.drop_instance();
+                    if self.cell.mailbox.rest() {
+                        return;
+                    }
+                }
+                Next::Stop(reason) => {
+                    self.stop(&reason).await;
+                    break;
+                }
+                Next::Close => break,
+            }
+        }
+        self.drop_instance();
+        self.cell.mailbox.abandon();
+    }
+
+    /// Brings the actor back and ends its open turn, then works on.
+    pub(crate) async fn resume_and_run(mut self) {
+        if let Err(error) = self.revive().await {
+            if self.cell.life.lock().status == Status::Ready && !self.core.is_closing() {
+                self.quarantine(&error.to_string());
+            }
+            self.drop_instance();
+            self.cell.mailbox.abandon();
+            return;
+        }
+        self.run().await;
+    }
+
+    fn drop_instance(&mut self) {
+        self.live = None;
+        self.permit = None;
+    }
+
+    /// Fuel and deadline of a turn.
+    fn fuel(&self) -> u64 {
+        self.cell.life.lock().about.limits.fuel
+    }
+
+    pub(super) fn code(&self) -> Result<Arc<Code>> {
+        self.cell.life.lock().code.clone().ok_or_else(|| Error::Internal { what: "an actor without code".to_owned() })
+    }
+
+    // ---- the beginning of a life ----
+
+    /// Genesis, instantiation and init: one batch. The gate is what an answer to whoever asked must wait for.
+    pub(crate) async fn begin(&mut self) -> Result<Gate> {
+        self.permit = Some(self.core.admit().await?);
+        let code = self.code()?;
+        let (about, entry, tip, first_state) = {
+            let life = self.cell.life.lock();
+            (life.about.clone(), life.entry.clone(), life.tip, life.config.first_state.clone())
+        };
+        let recording = if about.mode == Mode::Off { Recording::Off } else { Recording::On };
+        let mut recorder = Recorder::new(recording, tip.chain, self.core.registry.clone());
+        if recorder.recording() {
+            let genesis = body::Genesis {
+                actor: about.id.clone(),
+                incarnation: about.incarnation,
+                component: entry.component,
+                component_name: String::new(),
+                engine: crate::component::Engines::fingerprint(),
+                config: entry.config.clone(),
+                initial: entry.initial.clone(),
+                previous: None,
+                wall: self.core.clock.wall(),
+            };
+            recorder.step.record(Kind::Genesis, |out| genesis.encode(out));
+        }
+        let mut guest = Guest::new(about.clone(), self.core.services(), recorder, tip.tail);
+        if about.mode != Mode::Off {
+            guest.put(Table::ACTORS, about.id.as_str().as_bytes(), &entry.encode());
+        }
+        let failed = |why: String| Error::InitFailed { actor: about.id.clone(), why };
+        let mut live = match instantiate(&self.core, &code, guest).await {
+            Ok(live) => live,
+            Err((_, Fall::Halted(why))) => return Err(self.core.halted(&why)),
+            Err((_, fall)) => return Err(failed(describe(&fall))),
+        };
+        live.state = first_state;
+        let gate = if live.has_init() {
+            turn::begin(live.guest(), About::Hook(TurnKind::Init, &entry.initial));
+            let span = tracing::debug_span!("turn", actor = %about.id, kind = "init");
+            let deadline = live.guest().turn.deadline;
+            let output = drive(&self.core, &mut live, Input::Init(&entry.initial), deadline).instrument(span).await;
+            match output {
+                Ok(output) => {
+                    let (number, answer) = outcome(TurnKind::Init, &output);
+                    let fuel = live.fuel_used(about.limits.fuel);
+                    turn::end(live.guest(), number, fuel, &answer);
+                    if let Output::Refused(why) = output {
+                        return Err(failed(format!("init refused: {why}")));
+                    }
+                    live.guest().commit_turn()
+                }
+                Err(Fall::Halted(why)) => return Err(self.core.halted(&why)),
+                Err(fall) => return Err(failed(describe(&fall))),
+            }
+        } else {
+            live.guest().commit_turn()
+        };
+        let gate = gate.map_err(|error| self.core.halted(&format!("{error:#}")))?;
+        self.live = Some(live);
+        self.note_tip();
+        Ok(gate)
+    }
+
+    /// Keeps what outlives the instance.
+    fn note_tip(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        let guest = live.guest();
+        if !guest.recorder.recording() {
+            return;
+        }
+        let mut life = self.cell.life.lock();
+        let before = life.tip.chain.next;
+        life.tip.chain = guest.recorder.chain();
+        life.tip.tail = guest.tail();
+        life.tip.bytes += guest.turn.journaled;
+        self.since_base += life.tip.chain.next.0.saturating_sub(before.0);
+    }
+
+    // ---- messages ----
+
+    /// One message. False if the actor does not go on.
+    async fn message(&mut self, envelope: Envelope) -> bool {
+        if self.live.is_none()
+            && let Err(error) = self.revive().await
+        {
+            return self.cannot_go_on(envelope, &error);
+        }
+        // Recovery may have taken the message up itself.
+        let Some(mut live) = self.live.take() else { return true };
+        if let Some(deadline) = envelope.message.deadline
+            && deadline <= self.core.clock.now()
+        {
+            self.live = Some(live);
+            return self.expired(envelope);
+        }
+        let _span = tracing::debug_span!(
+            "turn",
+            actor = %self.cell.id,
+            message = %envelope.message.id,
+            message_type = %envelope.message.message_type,
+            trace = envelope.message.trace.as_deref(),
+        );
+        let begun = turn::begin(live.guest(), About::Message(envelope));
+        let Some(message) = begun else { return true };
+        let state = std::mem::take(&mut live.state);
+        let deadline = live.guest().turn.deadline;
+        let driven = drive(&self.core, &mut live, Input::Message { message: &message, state: &state }, deadline)
+            .instrument(_span)
+            .await;
+        live.state = state;
+        self.live = Some(live);
+        self.ended(Some(message), driven).await
+    }
+
+    /// Ends a message's turn, or that of a resumed hook. False if the actor does not go on.
+    pub(super) async fn ended(&mut self, message: Option<Arc<Message>>, driven: Result<Output, Fall>) -> bool {
+        let ended = match driven {
+            Ok(output) => self.finish(message.as_deref(), output),
+            Err(Fall::Fault(cause, text)) => return self.fault(message, cause, text).await,
+            Err(Fall::Differs(divergence)) => {
+                self.quarantine(&divergence.to_string());
+                return false;
+            }
+            Err(Fall::Left) => Err("a live turn was left".to_owned()),
+            Err(Fall::Closing) => return false,
+            Err(Fall::Halted(why)) => Err(why),
+        };
+        if let Err(why) = ended {
+            self.core.halt(&why);
+            return false;
+        }
+        let max_replay = self.cell.life.lock().config.snapshots.max_replay;
+        if self.since_base >= max_replay && !self.no_base {
+            self.make_base().await;
+        }
+        true
+    }
+
+    fn finish(&mut self, message: Option<&Message>, output: Output) -> Result<(), String> {
+        let Some(live) = &mut self.live else { return Err("a turn without instance".to_owned()) };
+        let kind = if message.is_some() { TurnKind::Message } else { TurnKind::Init };
+        let full = live.guest().about.limits.fuel;
+        let fuel = live.fuel_used(full);
+        if live.guest().recorder.recording() {
+            let (number, answer) = outcome(kind, &output);
+            turn::end(live.guest(), number, fuel, &answer);
+        }
+        let result = match output {
+            Output::Answer(bytes) => Ok(bytes),
+            Output::State(name) => {
+                live.state = name.clone();
+                Ok(name.into_bytes())
+            }
+            Output::Refused(text) => {
+                tracing::debug!(actor = %self.cell.id, error = text, "the actor answered with an error");
+                Err(CallError::Refused(text))
+            }
+            Output::NoTaker(text) => {
+                tracing::warn!(actor = %self.cell.id, text, "no export takes this message");
+                Err(CallError::Invalid(text))
+            }
+        };
+        let guest = live.guest();
+        let answers = guest.turn.answering == Answering::Result;
+        let keyed = message.filter(|message| answers && message.key.is_some());
+        let until = keyed.map(|message| guest.remember(&message.from, message.key.as_ref(), &result));
+        let gate = guest.commit_turn().map_err(|error| format!("{error:#}"))?;
+        let reply = if answers { guest.turn.reply.take() } else { None };
+        if let (Some(message), Some(until)) = (keyed, until)
+            && let Some(key) = &message.key
+        {
+            guest.about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
+        }
+        if let Some(reply) = reply {
+            // A caller that has gone away does not want it any more.
+            let _ = reply.send(Answer { result, gate });
+        }
+        self.cell.turned();
+        self.note_tip();
+        Ok(())
+    }
+
+    /// A message whose deadline passed before its turn.
+    fn expired(&mut self, envelope: Envelope) -> bool {
+        let Some(live) = &mut self.live else { return true };
+        let guest = live.guest();
+        let message = &envelope.message;
+        guest.turn = crate::boundary::Turn { arrival: envelope.arrival, seen: envelope.seen, ..Default::default() };
+        if guest.recorder.recording() {
+            guest.recorder.step.record(Kind::Expired, |out| message.encode(out));
+        }
+        let name = message.key.as_ref().map(|key| (message.from.clone(), key.clone()));
+        if let Some(name) = &name {
+            if guest.recorder.recording() {
+                guest.delete(Table::KEYS, &super::keys::table_key(&self.cell.id, name));
+            }
+            guest.about.keys.lock().free(name);
+        }
+        match guest.commit_turn() {
+            Ok(gate) => {
+                if let Some(reply) = envelope.reply {
+                    let _ = reply.send(Answer { result: Err(CallError::Timeout), gate });
+                }
+                self.note_tip();
+                true
+            }
+            Err(error) => {
+                self.core.halt(&format!("{error:#}"));
+                false
+            }
+        }
+    }
+
+    // ---- faults ----
+
+    /// Undoes the step, records the fault, answers once, and applies the policy. False if the actor does not go on.
+    async fn fault(&mut self, message: Option<Arc<Message>>, cause: FaultCause, text: String) -> bool {
+        let Some(mut live) = self.live.take() else { return true };
+        let supervision = self.cell.life.lock().config.supervision.clone();
+        let guest = live.guest();
+        guest.undo_step();
+        let committed = guest.turn.steps > 0;
+        let attempts = if supervision.on_fault == OnFault::Restore { supervision.attempts.get() } else { 1 };
+        let again = message.as_ref().filter(|message| {
+            supervision.on_fault == OnFault::Restore
+                && cause == FaultCause::Trap
+                && !committed
+                && message.attempt < attempts
+        });
+        let words = format!("{}: {text}", cause.name());
+        tracing::warn!(actor = %self.cell.id, cause = cause.name(), text, committed, retried = again.is_some(), "fault");
+        if guest.recorder.recording() {
+            let fault = body::Fault {
+                cause,
+                text,
+                first_undone: if committed { guest.recorder.step.first_seq() } else { guest.turn.began },
+                disposition: u8::from(again.is_none()),
+            };
+            guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
+        }
+        let mut answered = None;
+        let mut retried = None;
+        match (again, &message) {
+            (Some(message), _) => {
+                let next = Message { attempt: message.attempt + 1, ..(**message).clone() };
+                if let Some(arrival) = guest.turn.arrival.take() {
+                    let mut value = Vec::new();
+                    next.encode(&mut value);
+                    guest.put(Table::INBOX, &inbox_key(&self.cell.id, arrival), &value);
+                    retried = Some((next, Some(arrival)));
+                } else {
+                    retried = Some((next, None));
+                }
+            }
+            (None, Some(message)) => {
+                let result = Err(CallError::Faulted { cause: words.clone(), committed });
+                if guest.recorder.recording() {
+                    let mut value = Vec::new();
+                    put_str(&mut value, &words);
+                    message.encode(&mut value);
+                    let key = format!("{}\0{}", self.cell.id, message.id);
+                    guest.put(Table::DEADLETTERS, key.as_bytes(), &value);
+                }
+                // A promise that an earlier step made is broken here: the caller gets this one answer.
+                let promised = match &guest.turn.answering {
+                    Answering::Token(token) => Some(token.clone()),
+                    Answering::Result => None,
+                };
+                match promised {
+                    Some(token) if committed && guest.keep_promise(&token, result.clone()) => {}
+                    _ => {
+                        let until = guest.remember(&message.from, message.key.as_ref(), &result);
+                        answered = Some((result, until));
+                    }
+                }
+            }
+            (None, None) => {}
+        }
+        let gate = match guest.commit_turn() {
+            Ok(gate) => gate,
+            Err(error) => {
+                self.core.halt(&format!("{error:#}"));
+                return false;
+            }
+        };
+        let reply = guest.turn.reply.take();
+        if let (Some((result, until)), Some(message)) = (answered, &message) {
+            if let Some(key) = &message.key {
+                guest.about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
+            }
+            if let Some(reply) = reply {
+                let _ = reply.send(Answer { result, gate });
+            }
+        } else if let Some((next, arrival)) = retried {
+            self.cell.mailbox.put_back(Envelope { message: Arc::new(next), reply, arrival, seen: gate });
+        }
+        self.live = Some(live);
+        self.note_tip();
+        // The instance is dead; recovery brings the actor back to before the turn.
+        self.live = None;
+        self.cell.faults.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.cell.life.lock().last_fault = Some(words.clone());
+        self.supervise(&supervision, &words).await
+    }
+
+    async fn supervise(&mut self, supervision: &crate::manifest::Supervision, words: &str) -> bool {
+        let now = self.core.clock.now();
+        let window = u64::try_from(supervision.window.as_micros()).unwrap_or(u64::MAX);
+        self.faults.push_back(now);
+        while self.faults.front().is_some_and(|first| now.0.saturating_sub(first.0) > window) {
+            self.faults.pop_front();
+        }
+        if self.faults.len() > supervision.max_restarts as usize {
+            let reason = format!("{} faults within {:?}, the last: {words}", self.faults.len(), supervision.window);
+            self.stop(&reason).await;
+            return false;
+        }
+        match supervision.on_fault {
+            OnFault::Restore | OnFault::Skip => true,
+            OnFault::Stop => {
+                self.stop(&format!("fault: {words}")).await;
+                false
+            }
+            OnFault::Fresh => {
+                self.permit = None;
+                match self.core.renew(&self.cell) {
+                    Ok(()) => match self.begin().await {
+                        Ok(_) => true,
+                        Err(error) => {
+                            self.quarantine(&format!("a fresh start failed: {error}"));
+                            false
+                        }
+                    },
+                    Err(error) => {
+                        self.quarantine(&error.to_string());
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    /// Nothing runs any more until an operator decides; what waits stays in the inbox, callers learn of it.
+    pub(super) fn quarantine(&mut self, why: &str) {
+        tracing::error!(actor = %self.cell.id, why, "quarantined");
+        self.cell.life.lock().status = Status::Quarantined(why.to_owned());
+        for envelope in self.cell.mailbox.close() {
+            refuse(envelope, &Error::Quarantined { actor: self.cell.id.clone(), why: why.to_owned() });
+        }
+        self.drop_instance();
+    }
+
+    /// Recovery failed, or there was no room: the message waits in the inbox, its caller is told.
+    fn cannot_go_on(&mut self, envelope: Envelope, error: &Error) -> bool {
+        if !matches!(error, Error::AllBusy { .. }) && self.cell.life.lock().status == Status::Ready {
+            self.quarantine(&error.to_string());
+        }
+        refuse(envelope, error);
+        matches!(error, Error::AllBusy { .. })
+    }
+
+    // ---- the end of a life ----
+
+    /// The last turn, then nothing more: the inbox goes to the dead letters.
+    async fn stop(&mut self, reason: &str) {
+        if self.live.is_none() && self.revive().await.is_err() {
+            self.live = None;
+        }
+        let waiting = self.cell.mailbox.close();
+        if let Some(mut live) = self.live.take() {
+            turn::begin(live.guest(), About::Hook(TurnKind::Terminate, reason.as_bytes()));
+            let deadline = live.guest().turn.deadline;
+            let driven = drive(&self.core, &mut live, Input::Terminate(reason), deadline).await;
+            let full = live.guest().about.limits.fuel;
+            let fuel = live.fuel_used(full);
+            let guest = live.guest();
+            match driven {
+                Ok(_) => turn::end(guest, 0, fuel, &[]),
+                Err(fall) => {
+                    guest.undo_step();
+                    if guest.recorder.recording() {
+                        let (cause, text) = match fall {
+                            Fall::Fault(cause, text) => (cause, text),
+                            other => (FaultCause::Trap, describe(&other)),
+                        };
+                        let first_undone = guest.turn.began;
+                        let fault = body::Fault { cause, text, first_undone, disposition: 1 };
+                        guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
+                    }
+                }
+            }
+            if guest.recorder.recording() {
+                guest.recorder.step.record(Kind::Stop, |out| put_str(out, reason));
+                let mut entry = self.cell.life.lock().entry.clone();
+                entry.stopped = Some(reason.to_owned());
+                guest.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &entry.encode());
+                for envelope in &waiting {
+                    if let Some(arrival) = envelope.arrival {
+                        guest.delete(Table::INBOX, &inbox_key(&self.cell.id, arrival));
+                        let mut value = Vec::new();
+                        put_str(&mut value, "the actor was stopped");
+                        envelope.message.encode(&mut value);
+                        let key = format!("{}\0{}", self.cell.id, envelope.message.id);
+                        guest.put(Table::DEADLETTERS, key.as_bytes(), &value);
+                    }
+                }
+            }
+            let tokens: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
+            for token in tokens {
+                guest.keep_promise(&token, Err(stopped_fault(reason)));
+            }
+            match guest.commit_turn() {
+                Ok(_) => {
+                    self.live = Some(live);
+                    self.note_tip();
+                }
+                Err(error) => self.core.halt(&format!("{error:#}")),
+            }
+        }
+        {
+            let mut life = self.cell.life.lock();
+            life.status = Status::Stopped(reason.to_owned());
+            life.entry.stopped = Some(reason.to_owned());
+        }
+        for envelope in waiting {
+            refuse(envelope, &Error::NoActor(self.cell.id.clone()));
+        }
+        self.core.waits.forget(&self.cell.id);
+        self.drop_instance();
+        self.core.ended(&self.cell);
+    }
+
+    // ---- bases ----
+
+    /// Save, a new instance, load: the actor goes on in the loaded one. One batch; if any of it fails, none of it happened.
+    async fn make_base(&mut self) {
+        if self.live.is_none() && self.revive().await.is_err() {
+            return;
+        }
+        let (Ok(code), Some(live)) = (self.code(), self.live.take()) else { return };
+        let entry = self.cell.life.lock().entry.clone();
+        if !code.contract.saves() || !recording(&live) {
+            self.live = Some(live);
+            self.warn_no_base("it has no snapshot export");
+            return;
+        }
+        match self.based(&code, live, &entry.component.to_string()).await {
+            Ok((live, start)) => {
+                self.live = Some(live);
+                self.note_tip();
+                self.cell.life.lock().tip.base = start;
+                self.since_base = 0;
+            }
+            Err(Fall::Halted(why)) => self.core.halt(&why),
+            Err(Fall::Closing) => {}
+            // Nothing of it was committed: the journal brings the actor back as it was.
+            Err(fall) => self.warn_no_base(&describe(&fall)),
+        }
+    }
+
+    fn warn_no_base(&mut self, why: &str) {
+        self.no_base = true;
+        tracing::warn!(actor = %self.cell.id, why, records = self.since_base, "no base can be made; recovery replays them all");
+    }
+
+    async fn based(&mut self, code: &Code, mut live: Live, digest: &str) -> Result<(Live, Seq), Fall> {
+        turn::begin(live.guest(), About::Hook(TurnKind::Save, &[]));
+        let deadline = live.guest().turn.deadline;
+        let saved = drive(&self.core, &mut live, Input::Save, deadline).await?;
+        let full = live.guest().about.limits.fuel;
+        let fuel = live.fuel_used(full);
+        let (number, answer) = outcome(TurnKind::Save, &saved);
+        turn::end(live.guest(), number, fuel, &answer);
+        let Output::Answer(state) = saved else {
+            return Err(Fall::Fault(FaultCause::Limit, "save answered with an error".to_owned()));
+        };
+        let store = self.core.store.clone();
+        let blob = |bytes: &[u8]| store.put_blob(bytes).map_err(|error| Fall::Halted(error.to_string()));
+        let held = if state.len() <= Loaded::INLINE { Ok(state.clone()) } else { Err(blob(&state)?) };
+        let loaded = Loaded { saved_by: digest.to_owned(), state: held };
+        let fsm_state = live.state.clone();
+        let tail = live.guest().tail();
+        let old = live.store.into_data();
+        let (about, journaled) = (old.about.clone(), old.turn.journaled);
+        let guest = Guest::new(about, self.core.services(), old.recorder, tail);
+        let start = guest.recorder.chain().next;
+        let mut live = instantiate(&self.core, code, guest).await.map_err(|(_, fall)| fall)?;
+        live.state = fsm_state;
+        turn::begin(live.guest(), About::Hook(TurnKind::Load, &loaded.encode()));
+        let deadline = live.guest().turn.deadline;
+        let input = Input::Load { state: &state, saved_by: digest };
+        let output = drive(&self.core, &mut live, input, deadline).await?;
+        let fuel = live.fuel_used(full);
+        let (number, answer) = outcome(TurnKind::Load, &output);
+        turn::end(live.guest(), number, fuel, &answer);
+        if let Output::Refused(why) | Output::NoTaker(why) = output {
+            return Err(Fall::Fault(FaultCause::Limit, format!("load refused: {why}")));
+        }
+        let guest_state = live.state.clone();
+        let guest = live.guest();
+        guest.turn.journaled += journaled;
+        let mut rest = Vec::new();
+        put_str(&mut rest, &guest_state);
+        let base = body::Base {
+            component: self.cell.life.lock().entry.component,
+            form: 1,
+            state: troupe_log::Digest::of(&state),
+            image: match loaded.state {
+                Ok(bytes) => body::Image::Inline(bytes),
+                Err(digest) => body::Image::Blob(digest, state.len() as u64),
+            },
+            rest,
+        };
+        guest.recorder.step.record(Kind::Base, |out| base.encode(out));
+        let mut value = live.guest().about.incarnation.0.to_le_bytes().to_vec();
+        value.extend_from_slice(&start.0.to_le_bytes());
+        let guest = live.guest();
+        guest.put(Table::BASES, self.cell.id.as_str().as_bytes(), &value);
+        guest.commit_turn().map_err(|error| Fall::Halted(format!("{error:#}")))?;
+        Ok((live, start))
+    }
+
+    /// Records played again when the actor comes back.
+    pub(super) fn set_since_base(&mut self, records: u64) {
+        self.since_base = records;
+    }
+
+    pub(super) fn tip(&self) -> Tip {
+        self.cell.life.lock().tip
+    }
+
+    pub(super) fn full_fuel(&self) -> u64 {
+        self.fuel()
+    }
+}
+
+/// Instantiation as a turn of its own, its batch not committed.
+async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live, (Box<Guest>, Fall)> {
+    guest.recorder.new_instance();
+    turn::begin(&mut guest, About::Hook(TurnKind::Instantiate, &[]));
+    if let Err(fall) = prepare(code, &mut guest) {
+        return Err((Box::new(guest), fall));
+    }
+    let fuel = guest.about.limits.fuel;
+    let deadline = guest.turn.deadline;
+    let bounds = Bounds { fuel, deadline, core: Some(core) };
+    let mut live = Live::instantiate(code, guest, &bounds).await?;
+    let used = live.fuel_used(fuel);
+    turn::end(live.guest(), 0, used, &[]);
+    Ok(live)
+}
+
+async fn drive(core: &Core, live: &mut Live, input: Input<'_>, deadline: Option<NodeTime>) -> Result<Output, Fall> {
+    let fuel = live.guest().about.limits.fuel;
+    let bounds = Bounds { fuel, deadline, core: Some(core) };
+    live.drive(input, &bounds).await
+}
+
+fn recording(live: &Live) -> bool {
+    live.store.data().recorder.recording()
+}
+
+fn stopped_fault(reason: &str) -> CallError {
+    CallError::Faulted { cause: format!("the actor was stopped: {reason}"), committed: true }
+}
+
+/// What a fall means in words.
+pub(crate) fn describe(fall: &Fall) -> String {
+    match fall {
+        Fall::Fault(cause, text) => format!("{}: {text}", cause.name()),
+        Fall::Differs(divergence) => divergence.to_string(),
+        Fall::Left => "left where its records end".to_owned(),
+        Fall::Closing => "the node is closing".to_owned(),
+        Fall::Halted(why) => why.clone(),
+    }
+}
+
+fn refuse(envelope: Envelope, error: &Error) {
+    if let Some(reply) = envelope.reply
+        && envelope.message.kind == MessageKind::Call
+    {
+        let result = Err(match error {
+            Error::NoActor(id) => CallError::NotFound(id.to_string()),
+            error => CallError::Unavailable(error.to_string()),
+        });
+        let _ = reply.send(Answer { result, gate: envelope.seen });
+    }
+}

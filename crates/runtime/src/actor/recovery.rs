@@ -1,0 +1,159 @@
+//! Bringing an actor back: its newest base, its journal after it, and into the middle of a turn if need be.
+//!
+//! Recovery is replay: each turn that ended in order is run against its records, faulted ones are skipped. An open turn is run
+//! against what it has and goes on live behind it. A difference, or three starts that did not end the resumption, quarantines.
+
+use std::sync::Arc;
+
+use troupe_log::body::TurnKind;
+use troupe_log::record::records;
+use troupe_log::Kind;
+
+use super::executor::{Executor, describe};
+use super::live::{Bounds, Fall};
+use super::turn;
+use crate::boundary::{AtEnd, Recorder, Recording, Turn};
+use crate::contract::Input;
+use crate::error::{Error, Result};
+use crate::manifest::Mode;
+use crate::replay::player::{Player, base_state};
+use crate::replay::turns::{End, Item, PastTurn, Source, Turns};
+
+/// Starts of an open turn's resumption after which the actor is quarantined.
+const MOST_RESUMPTIONS: usize = 3;
+
+impl Executor {
+    /// Brings the instance back, and ends an open turn. Without a journal it is a new beginning.
+    pub(super) async fn revive(&mut self) -> Result<()> {
+        let (mode, incarnation) = {
+            let life = self.cell.life.lock();
+            (life.config.mode, life.about.incarnation)
+        };
+        let tip = self.tip();
+        let Some(tail) = tip.tail else { return self.begin().await.map(|_| ()) };
+        debug_assert_ne!(mode, Mode::Off);
+        if self.permit.is_none() {
+            self.permit = Some(self.core.admit().await?);
+        }
+        if self.cell.life.lock().code.is_none() {
+            let digest = self.cell.life.lock().entry.component;
+            let code = self.core.components.get(digest).await?;
+            self.cell.life.lock().code = Some(code);
+        }
+        let (about, first_state) = {
+            let life = self.cell.life.lock();
+            (life.about.clone(), life.config.first_state.clone())
+        };
+        let reader = self.core.store.journal(&self.cell.id, incarnation, tail, tip.base)?;
+        let mut turns = Turns::new(Source::Store(reader));
+        let recorder = Recorder::new(Recording::On, tip.chain, self.core.registry.clone());
+        let core = Some(self.core.clone());
+        let code = self.code()?;
+        let services = self.core.services();
+        let mut player = Player::new(code, about, services, &first_state, recorder, Some(tail), core);
+        let store = self.core.store.clone();
+        let blobs = move |digest: &troupe_log::Digest| store.blob(digest).ok();
+        let mut open = None;
+        while let Some(item) = turns.next_item()? {
+            let Item::Turn(past) = item else {
+                if let Item::Other { seq, kind: Some(Kind::Base), body } = &item
+                    && let Some(live) = player.live()
+                {
+                    live.state = base_state(*seq, body)?;
+                }
+                continue;
+            };
+            // What stands before the base of which only the end is in the first part.
+            if past.began < tip.base {
+                continue;
+            }
+            match past.end {
+                End::Ended { .. } => match player.play(&past, &blobs).await {
+                    Ok(()) => {}
+                    Err(fall) => return Err(Error::Unreplayable { why: describe(&fall) }),
+                },
+                End::Faulted(_) => {}
+                End::Open => open = Some(*past),
+            }
+        }
+        self.set_since_base(tip.chain.next.0.saturating_sub(tip.base.0));
+        match open {
+            Some(past) => self.resume(player, past).await,
+            None => {
+                let Some(mut live) = player.into_live() else {
+                    return Err(Error::Unreplayable { why: "it has no instantiation".to_owned() });
+                };
+                let guest = live.guest();
+                guest.recorder.resume(tip.chain);
+                self.live = Some(live);
+                Ok(())
+            }
+        }
+    }
+
+    /// Goes on with an open turn.
+    async fn resume(
+        &mut self,
+        player: Player,
+        past: PastTurn,
+    ) -> Result<()> {
+        let begun = records(&past.records).filter(|record| matches!(record, Ok(r) if r.kind == Kind::Resume)).count();
+        if begun >= MOST_RESUMPTIONS {
+            return Err(Error::Unreplayable {
+                why: format!("{begun} starts did not end the resumption of the turn at record {}", past.began),
+            });
+        }
+        tracing::info!(actor = %self.cell.id, record = %past.began, "an open turn goes on");
+        let tip = self.tip();
+        let full = self.full_fuel();
+        if past.kind == TurnKind::Instantiate {
+            return Err(Error::Unreplayable { why: "a crash inside its instantiation".to_owned() });
+        }
+        let message = match past.kind {
+            TurnKind::Message => Some(Arc::new(past.message()?)),
+            _ => None,
+        };
+        let Some(mut live) = player.into_live() else {
+            return Err(Error::Unreplayable { why: "it has no instantiation".to_owned() });
+        };
+        {
+            let deadline = live.guest().about.limits.deadline;
+            let guest = live.guest();
+            guest.recorder.resume(tip.chain);
+            // This start is noted before it runs, so that one which kills the node is counted.
+            guest.turn = Turn { began: past.began, steps: 1, ..Turn::default() };
+            guest.recorder.step.record(Kind::Resume, |out| out.extend_from_slice(&self.core.store.epoch().0.to_le_bytes()));
+            guest.commit_step().map_err(|error| self.core.halted(&format!("{error:#}")))?;
+            turn::limit(&mut guest.turn, past.node_time, deadline);
+            guest.turn.message = message.clone();
+            guest.recorder.replay(past.records.clone(), AtEnd::GoLive);
+        }
+        let bounds = Bounds {
+            fuel: full,
+            deadline: live.guest().turn.deadline,
+            core: Some(&*self.core),
+        };
+        let state = live.state.clone();
+        let input = match (past.kind, &message) {
+            (TurnKind::Message, Some(message)) => Input::Message { message, state: &state },
+            (TurnKind::Init, _) => Input::Init(&past.about),
+            (kind, _) => {
+                return Err(Error::Unreplayable { why: format!("a crash inside a turn of the kind {}", kind.name()) });
+            }
+        };
+        let driven = live.drive(input, &bounds).await;
+        if matches!(driven, Ok(_)) && live.guest().recorder.replaying() {
+            let differs = live.guest().recorder.end_replay("ended the turn");
+            if let Err(divergence) = differs {
+                return Err(Error::Unreplayable { why: divergence.to_string() });
+            }
+        }
+        self.live = Some(live);
+        match driven {
+            Err(Fall::Differs(divergence)) => Err(Error::Unreplayable { why: divergence.to_string() }),
+            driven => {
+                if Box::pin(self.ended(message, driven)).await { Ok(()) } else { Err(self.core.why_not(&self.cell)) }
+            }
+        }
+    }
+}

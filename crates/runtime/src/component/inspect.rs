@@ -1,0 +1,78 @@
+//! What a file is, before anything is compiled: its digest, its imports and exports by name.
+
+use troupe_log::Digest;
+use wasmparser::{Encoding, Parser, Payload};
+
+use crate::error::{Error, Result};
+
+/// What a component says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// BLAKE3 of its bytes.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+    /// Names of what it imports.
+    pub imports: Vec<String>,
+    /// Names of what it exports.
+    pub exports: Vec<String>,
+}
+
+impl Inspection {
+    /// The contracts that its exports stand for, by name.
+    pub fn contracts(&self) -> Vec<String> {
+        self.exports.iter().filter(|name| name.contains('/')).cloned().collect()
+    }
+}
+
+/// Looks at the bytes of a file.
+pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
+    let broken = |why: String| Error::NotAComponent { why };
+    if bytes.len() < 8 || bytes[..4] != *b"\0asm" {
+        return Err(broken("it does not begin like a wasm file".to_owned()));
+    }
+    let mut inspection =
+        Inspection { digest: Digest::of(bytes), size: bytes.len() as u64, imports: Vec::new(), exports: Vec::new() };
+    let mut depth = 0;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| broken(format!("it is damaged or cut short: {error}")))? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(broken(
+                    "it is a core module, not a component; make one with `wasm-tools component new`, or build with `troupe build`"
+                        .to_owned(),
+                ));
+            }
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    let import = import.map_err(|error| broken(error.to_string()))?;
+                    inspection.imports.push(import.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section {
+                    let export = export.map_err(|error| broken(error.to_string()))?;
+                    inspection.exports.push(export.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(inspection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_component_is_refused_with_the_reason() {
+        let module = [0, b'a', b's', b'm', 1, 0, 0, 0];
+        assert!(inspect(&module).unwrap_err().to_string().contains("core module"));
+        assert!(inspect(b"hello").unwrap_err().to_string().contains("does not begin like a wasm file"));
+        let component = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+        assert_eq!(inspect(&component).unwrap().imports, Vec::<String>::new());
+        assert!(inspect(&[&component[..], &[7, 200]].concat()).unwrap_err().to_string().contains("cut short"));
+    }
+}

@@ -1,0 +1,186 @@
+//! The components of a node: load, look up, compile once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+use troupe_log::{Batch, Digest, Store, Table};
+use wasmtime::component::InstancePre;
+
+use super::cache::Cache;
+use super::engine::Engines;
+use super::inspect::{Inspection, inspect};
+use crate::boundary::{Boundary, Guest, track};
+use crate::contract::Contract;
+use crate::error::{Error, Result};
+use crate::manifest::ComponentRef;
+
+/// The largest component file.
+const MOST_BYTES: usize = 256 << 20;
+
+/// A component that is ready to run.
+pub struct Code {
+    /// What it is.
+    pub inspection: Inspection,
+    /// What the runtime drives of it.
+    pub contract: Contract,
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) wasi: bool,
+}
+
+/// The components of a node.
+pub struct Components {
+    engines: Engines,
+    boundary: Arc<Boundary>,
+    store: Arc<dyn Store>,
+    cache: Cache,
+    index: Mutex<BTreeMap<(String, String), Digest>>,
+    code: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Code>>>>>,
+}
+
+impl Components {
+    /// The components in a store; `index` are the entries of its table.
+    pub fn new(
+        engines: Engines,
+        boundary: Arc<Boundary>,
+        store: Arc<dyn Store>,
+        cache: Option<PathBuf>,
+        index: Option<&BTreeMap<Vec<u8>, Vec<u8>>>,
+    ) -> Components {
+        let index = index.into_iter().flatten().filter_map(|(key, value)| {
+            let (name, version) = std::str::from_utf8(key).ok()?.rsplit_once('@')?;
+            Some(((name.to_owned(), version.to_owned()), Digest(value.as_slice().try_into().ok()?)))
+        });
+        let index = Mutex::new(index.collect());
+        Components { engines, boundary, store, cache: Cache::new(cache), index, code: Mutex::default() }
+    }
+
+    /// Stores a component, checks that it can be linked, and compiles it.
+    pub async fn load(&self, bytes: &[u8]) -> Result<Arc<Code>> {
+        if bytes.len() > MOST_BYTES {
+            return Err(Error::NotAComponent { why: format!("it has {} bytes, at most {MOST_BYTES} are taken", bytes.len()) });
+        }
+        let inspection = inspect(bytes)?;
+        self.check_imports(&inspection)?;
+        let digest = inspection.digest;
+        let code = self.compiled(digest, Some(bytes)).await?;
+        let stored = self.store.put_blob(bytes)?;
+        debug_assert_eq!(stored, digest);
+        Ok(code)
+    }
+
+    /// The same, and names it. A name that has other bytes already is refused.
+    pub async fn load_as(&self, name: &str, version: &str, bytes: &[u8]) -> Result<Arc<Code>> {
+        let valid = |text: &str| !text.is_empty() && text.len() <= 128 && !text.contains(['@', '\0', '/', ' ']);
+        if !valid(name) || !valid(version) {
+            return Err(Error::Invalid { what: format!("component name `{name}@{version}`") });
+        }
+        let code = self.load(bytes).await?;
+        let digest = code.inspection.digest;
+        let mut index = self.index.lock();
+        match index.get(&(name.to_owned(), version.to_owned())) {
+            Some(there) if *there == digest => {}
+            Some(there) => {
+                return Err(Error::NameTaken { name: format!("{name}@{version}"), there: *there, offered: digest });
+            }
+            None => {
+                let mut batch = Batch::new();
+                batch.put(Table::COMPONENTS, format!("{name}@{version}").as_bytes(), &digest.0);
+                self.store.append(&batch)?;
+                index.insert((name.to_owned(), version.to_owned()), digest);
+            }
+        }
+        Ok(code)
+    }
+
+    /// The digest of a reference; a path is read, loaded and stored.
+    pub async fn resolve(&self, reference: &ComponentRef) -> Result<Arc<Code>> {
+        match reference {
+            ComponentRef::Path(path) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|source| Error::File { op: "read", path: path.clone(), source })?;
+                self.load(&bytes).await.map_err(|error| error.of_file(path))
+            }
+            ComponentRef::Named { name, version } => {
+                let digest = self.index.lock().get(&(name.clone(), version.clone())).copied();
+                let digest = digest.ok_or_else(|| Error::NoComponent { reference: reference.to_string() })?;
+                self.get(digest).await
+            }
+            ComponentRef::Digest(digest) => self.get(*digest).await,
+        }
+    }
+
+    /// The component of a digest, from the store.
+    pub async fn get(&self, digest: Digest) -> Result<Arc<Code>> {
+        self.compiled(digest, None).await
+    }
+
+    /// The bytes of a component.
+    pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.store.blob(digest).map_err(|error| match error {
+            troupe_log::Error::NoBlob(digest) => Error::NoComponent { reference: digest.to_string() },
+            error => error.into(),
+        })
+    }
+
+    /// All names.
+    pub fn names(&self) -> Vec<(String, Digest)> {
+        self.index.lock().iter().map(|((name, version), digest)| (format!("{name}@{version}"), *digest)).collect()
+    }
+
+    /// However many ask at once, one compiles.
+    async fn compiled(&self, digest: Digest, bytes: Option<&[u8]>) -> Result<Arc<Code>> {
+        let cell = self.code.lock().entry(digest).or_default().clone();
+        let made = cell
+            .get_or_try_init(|| async {
+                let bytes = match bytes {
+                    Some(bytes) => bytes.to_vec(),
+                    None => self.bytes(&digest)?,
+                };
+                let (engines, boundary, cache) = (self.engines.clone(), self.boundary.clone(), self.cache.clone());
+                tokio::task::spawn_blocking(move || {
+                    prepare(&boundary, |engine| cache.load(engine, &digest, &bytes), &engines.run, inspect(&bytes)?)
+                })
+                .await
+                .map_err(|error| Error::Internal { what: format!("compiling: {error}") })?
+            })
+            .await;
+        if made.is_err() {
+            let mut code = self.code.lock();
+            if code.get(&digest).is_some_and(|there| there.get().is_none()) {
+                code.remove(&digest);
+            }
+        }
+        made.cloned()
+    }
+
+    fn check_imports(&self, inspection: &Inspection) -> Result<()> {
+        for import in &inspection.imports {
+            let (wanted, known) = (track(import), |name: &str| name.split('#').next().map(track));
+            if self.boundary.denies(import) || self.boundary.defined().any(|name| known(name).as_ref() == Some(&wanted)) {
+                continue;
+            }
+            return Err(Error::MissingImport { import: import.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// Compiles and links.
+pub(crate) fn prepare(
+    boundary: &Boundary,
+    compile: impl FnOnce(&wasmtime::Engine) -> wasmtime::Result<wasmtime::component::Component>,
+    engine: &wasmtime::Engine,
+    inspection: Inspection,
+) -> Result<Arc<Code>> {
+    let refused = |error: wasmtime::Error| Error::NotAComponent { why: format!("{error:#}") };
+    let component = compile(engine).map_err(refused)?;
+    let pre = boundary
+        .instantiate_pre(&component)
+        .map_err(|error| Error::MissingImport { import: format!("{error:#}") })?;
+    let contract = Contract::of(&component).map_err(refused)?;
+    let wasi = inspection.imports.iter().any(|name| name.starts_with("wasi:"));
+    Ok(Arc::new(Code { inspection, contract, pre, wasi }))
+}

@@ -1,0 +1,435 @@
+//! The state of a node behind its API: what actors, services and host functions share.
+//!
+//! Owns the store, the clocks, the components, every actor's cell, and the permits for live instances. Promises: an actor has at
+//! most one executor; a node whose log has stopped releases nothing more.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, Weak};
+
+use futures_util::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use troupe_log::body::FaultCause;
+use troupe_log::{ActorId, NodeTime, Store, WallTime};
+
+use crate::actor::cell::{Cell, Status};
+use crate::actor::executor::Executor;
+use crate::actor::live::Fall;
+use crate::actor::mailbox::{Next, Refused};
+use crate::actor::message::{CallError, Envelope, MessageId};
+use crate::actor::ticker::Ticker;
+use crate::boundary::{Level, Registry, Reserved, Services, TimerChange};
+use crate::component::Components;
+use crate::env::{Entropy, NodeClock};
+use crate::error::{Error, Result};
+use crate::manifest::Mode;
+use crate::service::timers::Timers;
+use crate::service::waits::Waits;
+
+/// A node's state.
+pub struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: NodeClock,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) components: Components,
+    pub(crate) waits: Waits,
+    pub(crate) timers: Timers,
+    pub(crate) ticker: Ticker,
+    pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>>>,
+    pub(crate) live_limit: u32,
+    permits: Arc<Semaphore>,
+    /// Cells that were given an instance, for the one who evicts; those without are dropped on the way.
+    clock_hand: Mutex<(Vec<Weak<Cell>>, usize)>,
+    runtime: tokio::runtime::Handle,
+    boot: u64,
+    messages: AtomicU64,
+    pub(crate) arrivals: AtomicU64,
+    closing: watch::Sender<bool>,
+    is_closing: AtomicBool,
+    /// One for each executor; closing waits until they are gone.
+    executors: watch::Sender<usize>,
+    halted: OnceLock<String>,
+    me: Weak<Core>,
+}
+
+/// What a core is made of.
+pub(crate) struct Parts {
+    pub store: Arc<dyn Store>,
+    pub clock: NodeClock,
+    pub entropy: Arc<dyn Entropy>,
+    pub registry: Arc<Registry>,
+    pub components: Components,
+    pub ticker: Ticker,
+    pub live: u32,
+    pub arrivals: u64,
+}
+
+impl Core {
+    pub(crate) fn new(parts: Parts) -> Arc<Core> {
+        let Parts { store, clock, entropy, registry, components, ticker, live, arrivals } = parts;
+        let mut boot = [0; 8];
+        entropy.fill(&mut boot);
+        Arc::new_cyclic(|me| Core {
+            waits: Waits::new(clock.clone()),
+            timers: Timers::new(clock.clone()),
+            store,
+            clock,
+            entropy,
+            registry,
+            components,
+            ticker,
+            actors: RwLock::default(),
+            live_limit: live,
+            permits: Arc::new(Semaphore::new(live as usize)),
+            clock_hand: Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
+            boot: u64::from_le_bytes(boot),
+            messages: AtomicU64::new(0),
+            arrivals: AtomicU64::new(arrivals),
+            closing: watch::channel(false).0,
+            is_closing: AtomicBool::new(false),
+            executors: watch::channel(0).0,
+            halted: OnceLock::new(),
+            me: me.clone(),
+        })
+    }
+
+    pub(crate) fn services(self: &Arc<Self>) -> Arc<dyn Services> {
+        self.clone()
+    }
+
+    // ---- actors ----
+
+    pub(crate) fn cell(&self, id: &ActorId) -> Option<Arc<Cell>> {
+        self.actors.read().get(id).cloned()
+    }
+
+    /// Gives a cell an executor. The caller has marked it as running.
+    pub(crate) fn schedule(&self, cell: Arc<Cell>) {
+        let Some(core) = self.me.upgrade() else { return };
+        self.executors.send_modify(|running| *running += 1);
+        self.runtime.spawn(async move {
+            let _running = Running(core.clone());
+            Executor::new(core, cell).run().await;
+        });
+    }
+
+    /// Begins a life, then works on.
+    pub(crate) fn schedule_begin(
+        &self,
+        cell: Arc<Cell>,
+        begun: tokio::sync::oneshot::Sender<Result<crate::actor::message::Gate>>,
+    ) {
+        let Some(core) = self.me.upgrade() else { return };
+        self.executors.send_modify(|running| *running += 1);
+        self.runtime.spawn(async move {
+            let _running = Running(core.clone());
+            let mut executor = Executor::new(core, cell.clone());
+            let gate = executor.begin().await;
+            let begins = gate.is_ok();
+            // Whoever asked may have gone away; the actor lives all the same.
+            let _ = begun.send(gate);
+            if begins {
+                executor.run().await;
+            } else {
+                cell.mailbox.abandon();
+            }
+        });
+    }
+
+    /// Resumes an actor with an open turn, then works on.
+    pub(crate) fn schedule_resume(&self, cell: Arc<Cell>) {
+        let Some(core) = self.me.upgrade() else { return };
+        self.executors.send_modify(|running| *running += 1);
+        self.runtime.spawn(async move {
+            let _running = Running(core.clone());
+            Executor::new(core, cell).resume_and_run().await;
+        });
+    }
+
+    /// A permit for an instance: a free one, or that of an idle actor, which is evicted; otherwise waits for one.
+    pub(crate) async fn admit(&self) -> Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        self.evict_one();
+        self.permits.clone().acquire_owned().await.map_err(|_| Error::Internal { what: "no more permits".to_owned() })
+    }
+
+    /// An error if an actor without instance cannot get one now: all others are busy.
+    pub(crate) fn room(&self, cell: &Cell) -> Result<()> {
+        if cell.mailbox.running() || self.permits.available_permits() > 0 || self.evict_one() {
+            return Ok(());
+        }
+        Err(Error::AllBusy { live: self.live_limit })
+    }
+
+    pub(crate) fn has_instance(&self, cell: &Arc<Cell>) {
+        self.clock_hand.lock().0.push(Arc::downgrade(cell));
+    }
+
+    /// Asks an idle actor that was not used lately to give its instance up. False if all are busy.
+    fn evict_one(&self) -> bool {
+        let mut guard = self.clock_hand.lock();
+        let (cells, hand) = &mut *guard;
+        let mut looks = 2 * cells.len();
+        while looks > 0 && !cells.is_empty() {
+            looks -= 1;
+            if *hand >= cells.len() {
+                *hand = 0;
+            }
+            let Some(cell) = cells[*hand].upgrade().filter(|cell| cell.mailbox.running()) else {
+                cells.swap_remove(*hand);
+                continue;
+            };
+            let recent = cell.used.swap(false, Relaxed);
+            if !recent && cell.mailbox.idle() && cell.life.lock().config.mode != Mode::Off {
+                cells.swap_remove(*hand);
+                cell.mailbox.ask(Next::Evict);
+                return true;
+            }
+            *hand += 1;
+        }
+        false
+    }
+
+    /// A new life of the same actor: from init, with its inbox, keys and timers.
+    pub(crate) fn renew(&self, cell: &Arc<Cell>) -> Result<()> {
+        let mut life = cell.life.lock();
+        crate::node::renew(&mut life);
+        Ok(())
+    }
+
+    /// The actor's life has ended.
+    pub(crate) fn ended(&self, cell: &Arc<Cell>) {
+        if cell.life.lock().config.mode == Mode::Off {
+            self.actors.write().remove(&cell.id);
+        }
+    }
+
+    /// Why an actor does not go on.
+    pub(crate) fn why_not(&self, cell: &Cell) -> Error {
+        if let Some(why) = self.halted.get() {
+            return Error::Internal { what: why.clone() };
+        }
+        match &cell.life.lock().status {
+            Status::Quarantined(why) => Error::Quarantined { actor: cell.id.clone(), why: why.clone() },
+            Status::Ready | Status::Stopped(_) => Error::NoActor(cell.id.clone()),
+        }
+    }
+
+    // ---- the node's end ----
+
+    /// The log has stopped: nothing more is released.
+    pub(crate) fn halt(&self, why: &str) {
+        if self.halted.set(why.to_owned()).is_ok() {
+            tracing::error!(why, "the node stops");
+            self.close_executors();
+        }
+    }
+
+    pub(crate) fn halted(&self, why: &str) -> Error {
+        self.halt(why);
+        Error::Internal { what: why.to_owned() }
+    }
+
+    pub(crate) fn why_halted(&self) -> Option<&str> {
+        self.halted.get().map(String::as_str)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.is_closing.load(Relaxed)
+    }
+
+    fn close_executors(&self) {
+        self.is_closing.store(true, Relaxed);
+        self.closing.send_replace(true);
+        for cell in self.actors.read().values() {
+            if cell.mailbox.running() {
+                cell.mailbox.ask(Next::Close);
+            }
+        }
+    }
+
+    /// Ends every executor: between two turns, or in the middle of a wait, which goes on at the next start.
+    pub(crate) async fn close(&self) {
+        self.close_executors();
+        let mut running = self.executors.subscribe();
+        // The sender lives in self, so this ends only when all are gone.
+        let _ = running.wait_for(|running| *running == 0).await;
+    }
+
+    /// Ends when the node closes or halts.
+    pub(crate) async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
+    /// What ends a parked turn from outside: its deadline, or the node's end.
+    pub(crate) fn alarm(&self, deadline: Option<NodeTime>) -> BoxFuture<'static, Fall> {
+        let mut closing = self.closing.subscribe();
+        let passed = || Fall::Fault(FaultCause::Deadline, "the deadline of the turn has passed".to_owned());
+        let sleep = deadline.map(|deadline| self.clock.sleep_until(deadline));
+        Box::pin(async move {
+            let closed = async {
+                let _ = closing.wait_for(|closing| *closing).await;
+            };
+            match sleep {
+                None => {
+                    closed.await;
+                    Fall::Closing
+                }
+                Some(sleep) => tokio::select! {
+                    () = sleep => passed(),
+                    () = closed => Fall::Closing,
+                },
+            }
+        })
+    }
+}
+
+/// Counts an executor.
+struct Running(Arc<Core>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.executors.send_modify(|running| *running -= 1);
+    }
+}
+
+impl Services for Core {
+    fn node_time(&self) -> NodeTime {
+        self.clock.now()
+    }
+
+    fn wall_time(&self) -> WallTime {
+        self.clock.wall()
+    }
+
+    fn entropy(&self, out: &mut [u8]) {
+        self.entropy.fill(out);
+    }
+
+    fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    fn waits(&self) -> &Waits {
+        &self.waits
+    }
+
+    fn timer(&self, change: TimerChange) {
+        match change {
+            TimerChange::Arm(timer) => self.timers.arm(timer),
+            TimerChange::Cancel(wait) => self.timers.cancel(&wait),
+        }
+    }
+
+    fn message_id(&self) -> MessageId {
+        let count = self.messages.fetch_add(1, Relaxed);
+        MessageId(u128::from(self.boot) << 64 | u128::from(count))
+    }
+
+    fn reserve(&self, to: &ActorId, size: usize) -> Result<Box<dyn Reserved>, CallError> {
+        let cell = self.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
+        let recorded = self.accepts(&cell, size)?;
+        cell.mailbox.reserve().map_err(|refused| self.refused(&cell, refused))?;
+        let arrival = self.arrivals.fetch_add(1, Relaxed);
+        let core = self.me.upgrade().ok_or_else(|| CallError::Unavailable("the node is closing".to_owned()))?;
+        Ok(Box::new(Place { core, cell: Some(cell), arrival, recorded }))
+    }
+
+    fn log(&self, actor: &ActorId, level: Level, message: &str) {
+        let actor = actor.as_str();
+        match level {
+            Level::ERROR => tracing::error!(target: "guest", actor, "{message}"),
+            Level::WARN => tracing::warn!(target: "guest", actor, "{message}"),
+            Level::INFO => tracing::info!(target: "guest", actor, "{message}"),
+            Level::DEBUG => tracing::debug!(target: "guest", actor, "{message}"),
+            Level::TRACE => tracing::trace!(target: "guest", actor, "{message}"),
+        }
+    }
+}
+
+impl Core {
+    /// Whether a message of this size can be accepted for an actor now; true if it must stand in the inbox table.
+    pub(crate) fn accepts(&self, cell: &Cell, size: usize) -> Result<bool, CallError> {
+        if let Some(why) = self.halted.get() {
+            return Err(CallError::Unavailable(format!("the node has stopped: {why}")));
+        }
+        if self.is_closing() {
+            return Err(CallError::Unavailable("the node is closing".to_owned()));
+        }
+        let (mode, limit, status, journal) = {
+            let life = cell.life.lock();
+            let full = life.about.limits.max_journal.filter(|most| life.tip.bytes >= most.0);
+            (life.about.mode, life.about.limits.payload.0, life.status.clone(), full)
+        };
+        match status {
+            Status::Ready => {}
+            Status::Stopped(_) => return Err(CallError::NotFound(cell.id.to_string())),
+            Status::Quarantined(why) => {
+                let error = Error::Quarantined { actor: cell.id.clone(), why };
+                return Err(CallError::Unavailable(error.to_string()));
+            }
+        }
+        if size as u64 > limit {
+            return Err(CallError::TooLarge { actor: cell.id.to_string(), size: size as u64, limit });
+        }
+        if let Some(limit) = journal {
+            return Err(CallError::Exhausted(format!("the journal of {} has reached max-journal = {limit}", cell.id)));
+        }
+        self.room(cell).map_err(|error| CallError::Exhausted(error.to_string()))?;
+        if mode == Mode::Off {
+            return Ok(false);
+        }
+        self.store.accepting().map_err(|error| CallError::Exhausted(error.to_string()))?;
+        Ok(true)
+    }
+
+    pub(crate) fn refused(&self, cell: &Cell, refused: Refused) -> CallError {
+        match refused {
+            Refused::Full => CallError::MailboxFull { actor: cell.id.to_string(), limit: cell.mailbox.limit() },
+            Refused::Closed => match self.why_not(cell) {
+                Error::NoActor(id) => CallError::NotFound(id.to_string()),
+                error => CallError::Unavailable(error.to_string()),
+            },
+        }
+    }
+}
+
+/// A reserved place in a mailbox.
+struct Place {
+    core: Arc<Core>,
+    cell: Option<Arc<Cell>>,
+    arrival: u64,
+    recorded: bool,
+}
+
+impl Reserved for Place {
+    fn arrival(&self) -> u64 {
+        self.arrival
+    }
+
+    fn recorded(&self) -> bool {
+        self.recorded
+    }
+
+    fn deliver(mut self: Box<Self>, envelope: Envelope) {
+        if let Some(cell) = self.cell.take()
+            && cell.mailbox.fill(envelope)
+        {
+            self.core.schedule(cell);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(cell) = self.cell.take() {
+            cell.mailbox.release();
+        }
+    }
+}

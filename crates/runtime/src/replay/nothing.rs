@@ -1,0 +1,52 @@
+//! A node that is not there: what stands behind a replayed guest.
+//!
+//! Replay answers every call from the journal before it comes here, so each of these is a defect of the runtime and stops the
+//! program. That is the proof that a replay touches nothing: tests run whole journals over it.
+
+use std::sync::Arc;
+
+use troupe_log::{ActorId, NodeTime, Store, WallTime};
+
+use crate::actor::message::{CallError, MessageId};
+use crate::boundary::{Level, Reserved, Services, TimerChange};
+use crate::service::waits::Waits;
+
+/// Nothing.
+#[derive(Default)]
+pub(super) struct Nothing;
+
+macro_rules! touched {
+    ($what:literal) => {
+        panic!(concat!("a replay touched ", $what, ": a call was not answered from the journal"))
+    };
+}
+
+impl Services for Nothing {
+    fn node_time(&self) -> NodeTime {
+        touched!("node time")
+    }
+    fn wall_time(&self) -> WallTime {
+        touched!("the clock")
+    }
+    fn entropy(&self, _: &mut [u8]) {
+        touched!("randomness")
+    }
+    fn store(&self) -> &Arc<dyn Store> {
+        touched!("the store")
+    }
+    fn waits(&self) -> &Waits {
+        touched!("waits")
+    }
+    fn timer(&self, _: TimerChange) {
+        touched!("timers")
+    }
+    fn message_id(&self) -> MessageId {
+        touched!("message ids")
+    }
+    fn reserve(&self, _: &ActorId, _: usize) -> Result<Box<dyn Reserved>, CallError> {
+        touched!("a mailbox")
+    }
+    fn log(&self, _: &ActorId, _: Level, _: &str) {
+        touched!("the log")
+    }
+}
