@@ -4,3 +4,4 @@ mod conformance;
 mod crash;
 mod damage;
 mod full;
+mod journal_file;
