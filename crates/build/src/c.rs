@@ -55,6 +55,7 @@ impl Toolchain {
             "-s",
             "-std=c17",
             "-Wall",
+            "-mreference-types",
         ]);
         command.arg("-I").arg(&bindings).args(sources(folder)?).args(sources(&bindings)?);
         command.args(objects(&bindings)?).arg("-o").arg(&module);
