@@ -321,7 +321,7 @@ impl Checkpoint {
 /// How a host call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome<'a> {
-    /// The encoded results.
+    /// The encoded results, up to the end of what is read.
     Value(&'a [u8]),
     /// A trap and its text.
     Trap(&'a str),
@@ -332,7 +332,7 @@ pub enum Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    /// Appends kind and bytes; they end the body.
+    /// Appends kind and contents.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Outcome::Value(bytes) => {
@@ -341,7 +341,7 @@ impl<'a> Outcome<'a> {
             }
             Outcome::Trap(text) => {
                 put_u8(out, 1);
-                out.extend_from_slice(text.as_bytes());
+                put_str(out, text);
             }
             Outcome::Exit(code) => {
                 put_u8(out, 2);
@@ -351,23 +351,15 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Reads kind and bytes up to the end of the body.
+    /// Reads kind and contents. Only the type of the results says where a value ends, so it takes all
+    /// the bytes; of the others, what follows stays in the reader.
     pub fn decode(r: &mut Reader<'a>) -> Result<Self, Error> {
-        let kind = r.case(4)?;
-        let at = r.at();
-        let rest = r.take(r.rest().len())?;
-        let mut of_rest = Reader::new(rest);
-        let outcome = match kind {
-            0 => return Ok(Outcome::Value(rest)),
-            1 => {
-                let text = std::str::from_utf8(rest);
-                return Ok(Outcome::Trap(text.map_err(|_| Error::Bad { at, what: "text" })?));
-            }
-            2 => Outcome::Exit(of_rest.s32()?),
-            _ => Outcome::Cancelled,
-        };
-        of_rest.finish()?;
-        Ok(outcome)
+        match r.case(4)? {
+            0 => Ok(Outcome::Value(r.take(r.rest().len())?)),
+            1 => Ok(Outcome::Trap(r.str()?)),
+            2 => Ok(Outcome::Exit(r.s32()?)),
+            _ => Ok(Outcome::Cancelled),
+        }
     }
 }
 
@@ -468,7 +460,7 @@ mod tests {
             assert_eq!(Outcome::decode(&mut r), Ok(outcome));
             assert_eq!(r.finish(), Ok(()));
         }
-        assert!(Outcome::decode(&mut Reader::new(&[3, 0])).is_err());
+        assert!(Outcome::decode(&mut Reader::new(&[1, 2, 0, 0, 0, b'x'])).is_err());
         assert!(Outcome::decode(&mut Reader::new(&[4])).is_err());
     }
 }
