@@ -133,6 +133,7 @@ impl Client {
                 code: "invalid-argument".to_owned(),
                 message: format!("this cannot be sent: {e}"),
                 help: "types and keys are one line of text".to_owned(),
+                committed: None,
             })
         })?;
         loop {

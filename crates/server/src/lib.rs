@@ -1,8 +1,20 @@
 //! The management API of a node: JSON over HTTP on loopback, with a token that lies in the data folder.
 //!
-//! `wire` holds what is said, once for both sides; `client` finds the node of a data folder by itself.
+//! `wire` holds what is said, once for both sides; `client` finds the node of a data folder by itself; `serve` offers a
+//! node, `routes/` has a file for each part of it.
 
 pub mod client;
 pub mod endpoint;
+mod error;
+pub mod export;
+mod extract;
+pub mod records;
+mod routes;
+mod serve;
+#[cfg(test)]
+mod tests;
 pub mod token;
 pub mod wire;
+
+pub use error::{ApiError, Error};
+pub use serve::{GRACE, Server};

@@ -26,6 +26,9 @@ pub struct Failure {
     /// What to do next; may be empty.
     #[serde(default)]
     pub help: String,
+    /// For `faulted`: whether a part of the failed turn had been committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<bool>,
 }
 
 /// The node itself.
@@ -48,23 +51,29 @@ pub struct NodeInfo {
 pub struct ActorInfo {
     /// `namespace/name`.
     pub id: String,
-    /// Counts from 1 (or as the log counts) with each fresh start.
+    /// One more with each fresh start.
     pub incarnation: u32,
     /// The component's digest.
     pub component: String,
-    /// idle, running, waiting, evicted, quarantined, ...
+    /// live, idle, quarantined or stopped.
     pub status: String,
+    /// Why it is quarantined or stopped.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// durable, buffered or off.
     pub mode: String,
     /// Messages that wait.
     pub mailbox: u64,
-    /// The next record's number.
-    pub seq: u64,
+    /// Records in its journal, from the first of this incarnation.
+    pub records: u64,
     /// The head of its journal.
     pub head: String,
     /// Turns since the node started.
     pub turns: u64,
+    /// Faults since the node started.
+    pub faults: u64,
     /// The newest fault, in words.
+    #[serde(default)]
     pub last_fault: Option<String>,
 }
 
@@ -195,6 +204,25 @@ pub struct TypedRequest {
 pub struct TypedReply {
     /// The result in WAVE.
     pub result: String,
+}
+
+/// What a check of a journal found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whose journal it is.
+    pub actor: String,
+    /// Whether nothing is wrong.
+    pub good: bool,
+    /// Where it begins: `genesis`, `checkpoint`, or `nowhere`, if its first records are missing.
+    pub began: String,
+    /// The first record that should be there.
+    pub first: u64,
+    /// How many records there are.
+    pub records: u64,
+    /// The head that it ends with; kept apart, it shows later if the end was cut off.
+    pub head: String,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn row(actor: &ActorInfo) -> Vec<String> {
         actor.mode.clone(),
         actor.mailbox.to_string(),
         actor.turns.to_string(),
-        actor.seq.to_string(),
+        actor.records.to_string(),
         actor.head.chars().take(12).collect(),
         actor.component.trim_start_matches("blake3:").chars().take(12).collect(),
         plain(fault.lines().next().unwrap_or_default()).chars().take(60).collect(),

@@ -1,0 +1,278 @@
+//! Journal records in words: what `troupe journal show` prints and the API streams, one JSON object a record.
+//!
+//! Reads any bytes: a body that does not fit its kind is shown as so many bytes, a kind of a later version by its number.
+
+use serde::{Deserialize, Serialize};
+use troupe_log::body::{Base, CallHead, Checkpoint, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind};
+use troupe_log::codec::{self, Reader};
+use troupe_log::{Head, Kind, Record};
+use troupe_runtime::actor::message::Message;
+use troupe_runtime::boundary::{Registry, Tag};
+use troupe_runtime::replay::player::describe_outcome;
+
+/// The most of a payload that is shown.
+const MOST: usize = 512;
+
+/// One record, decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its number.
+    pub seq: u64,
+    /// The name of its kind.
+    pub kind: String,
+    /// The function, the turn or the thing that it is about.
+    pub what: String,
+    /// Arguments, or details.
+    pub input: String,
+    /// What came of it; empty where nothing could.
+    pub output: String,
+    /// The head of the journal after it.
+    pub head: String,
+}
+
+impl Shown {
+    /// Decodes a record.
+    pub fn of(record: &Record<'_>, registry: &Registry) -> Self {
+        let parts = record.kind.known().and_then(|kind| words(kind, record.body, registry).ok());
+        let parts = parts.unwrap_or_else(|| Words::new("", format!("{} bytes", record.body.len())));
+        Self {
+            seq: record.seq.0,
+            kind: record.kind.to_string(),
+            what: parts.what,
+            input: parts.input,
+            output: parts.output,
+            head: hex(&record.head()),
+        }
+    }
+
+    /// The record in one line.
+    pub fn line(&self) -> String {
+        let mut line = format!("{:>6}  {:<10}  {}", self.seq, self.kind, self.what);
+        if !self.input.is_empty() {
+            let joint = if self.input.starts_with('(') { "" } else { "  " };
+            line.push_str(joint);
+            line.push_str(&self.input);
+        }
+        if !self.output.is_empty() {
+            line.push_str("  ->  ");
+            line.push_str(&self.output);
+        }
+        line
+    }
+}
+
+fn hex(head: &Head) -> String {
+    hex::encode(head.0)
+}
+
+#[derive(Default)]
+struct Words {
+    what: String,
+    input: String,
+    output: String,
+}
+
+impl Words {
+    fn new(what: impl Into<String>, input: impl Into<String>) -> Self {
+        Self { what: what.into(), input: input.into(), output: String::new() }
+    }
+
+    fn output(self, output: impl Into<String>) -> Self {
+        Self { output: output.into(), ..self }
+    }
+}
+
+fn words(kind: Kind, body: &[u8], registry: &Registry) -> Result<Words, codec::Error> {
+    let mut input = Reader::new(body);
+    Ok(match kind {
+        Kind::Genesis => genesis(&Genesis::decode(body)?),
+        Kind::TurnBegin => turn(&TurnBegin::decode(body)?),
+        Kind::Call => {
+            let head = CallHead::decode(&mut input)?;
+            called(&head, registry).output(outcome(head.tag, &Outcome::decode(&mut input)?, registry))
+        }
+        Kind::Intent | Kind::Wait => called(&CallHead::decode(&mut input)?, registry),
+        Kind::Denial => denial(&mut input, registry)?,
+        Kind::Outcome | Kind::Wake => {
+            let of = input.u64()?;
+            // Whose outcome it is stands in the record that it names, which need not be at hand.
+            let text = match Outcome::decode(&mut input)? {
+                Outcome::Value(bytes) => bytes_shown(bytes),
+                other => outcome(0, &other, registry),
+            };
+            Words::new(format!("of record {of}"), "").output(text)
+        }
+        Kind::TurnEnd => {
+            let end = TurnEnd::decode(body)?;
+            Words::new("", format!("fuel {}", end.fuel)).output(describe_outcome(end.outcome, end.answer))
+        }
+        Kind::Fault => {
+            let fault = Fault::decode(body)?;
+            Words::new(fault.cause.name(), format!("{}; undone from record {}", fault.text, fault.first_undone))
+        }
+        Kind::Base => {
+            let base = Base::decode(body)?;
+            let size = match &base.image {
+                Image::Inline(bytes) => bytes.len() as u64,
+                Image::Blob(_, len) => *len,
+            };
+            Words::new(format!("of {}", base.component), format!("state {}, {size} bytes", base.state))
+        }
+        Kind::Resume => Words::new("after a restart", format!("epoch {}", input.u64()?)),
+        Kind::Expired => message("message", &Message::decode(&mut input)?),
+        Kind::Stop => Words::new("the actor", format!("{:?}", input.str()?)),
+        Kind::Checkpoint => {
+            let point = Checkpoint::decode(body)?;
+            let input = format!("head before it {}, base {}", hex(&point.head_before), point.base);
+            Words::new(format!("first kept record {}", point.first_kept), input)
+        }
+        Kind::Redaction | Kind::Change | Kind::Derived | Kind::Upgrade => {
+            Words::new("", format!("{} bytes", body.len()))
+        }
+    })
+}
+
+fn genesis(genesis: &Genesis) -> Words {
+    let what = format!("{} (incarnation {})", genesis.actor, genesis.incarnation);
+    let mut input = format!("component {}", genesis.component);
+    if !genesis.initial.is_empty() {
+        input.push_str(&format!(", init {}", bytes_shown(&genesis.initial)));
+    }
+    Words::new(what, input)
+}
+
+fn turn(begin: &TurnBegin<'_>) -> Words {
+    match begin.kind {
+        TurnKind::Message => match Message::decode(&mut Reader::new(begin.rest)) {
+            Ok(sent) => message("message", &sent),
+            Err(_) => Words::new("message", format!("{} bytes", begin.rest.len())),
+        },
+        TurnKind::Init | TurnKind::Terminate if !begin.rest.is_empty() => {
+            Words::new(begin.kind.name(), bytes_shown(begin.rest))
+        }
+        _ => Words::new(begin.kind.name(), ""),
+    }
+}
+
+fn message(what: &str, message: &Message) -> Words {
+    let kind = format!("{:?}", message.kind).to_lowercase();
+    let mut input =
+        format!("{kind} {:?} from {}  {}", message.message_type, message.from, bytes_shown(&message.payload));
+    if let Some(key) = &message.key {
+        input.push_str(&format!("  key {key:?}"));
+    }
+    if message.attempt > 1 {
+        input.push_str(&format!("  attempt {}", message.attempt));
+    }
+    Words::new(what, input)
+}
+
+fn called(head: &CallHead<'_>, registry: &Registry) -> Words {
+    let tag = Tag(head.tag);
+    let text = registry.call(tag, head.params);
+    let name = registry.name(tag);
+    match text.strip_prefix(&name) {
+        Some(params) => Words::new(name.clone(), params),
+        None => Words::new(text, ""),
+    }
+}
+
+/// A call, its outcome, and at the very end the grant's name with its length before it.
+fn denial(input: &mut Reader<'_>, registry: &Registry) -> Result<Words, codec::Error> {
+    let head = CallHead::decode(input)?;
+    let rest = input.rest();
+    let grant = (1..rest.len().saturating_sub(3)).find_map(|len| {
+        let (_, end) = rest.split_at_checked(rest.len() - len - 4)?;
+        let (count, text) = end.split_first_chunk::<4>()?;
+        let fits = u32::from_le_bytes(*count) as usize == len;
+        std::str::from_utf8(text).ok().filter(|text| fits && text.is_ascii())
+    });
+    let grant = grant.unwrap_or("unknown");
+    Ok(called(&head, registry).output(format!("denied: no [grants.{grant}]")))
+}
+
+fn outcome(tag: u64, outcome: &Outcome<'_>, registry: &Registry) -> String {
+    match outcome {
+        Outcome::Value(bytes) => registry.outcome(Tag(tag), bytes),
+        Outcome::Trap(text) => format!("trap: {text}"),
+        Outcome::Exit(code) => format!("exit {code}"),
+        Outcome::Cancelled => "cancelled".to_owned(),
+    }
+}
+
+/// Text in quotes, or hexadecimal.
+fn bytes_shown(bytes: &[u8]) -> String {
+    let plain = |text: &&str| !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+    match std::str::from_utf8(bytes).ok().filter(plain) {
+        Some(text) if text.len() <= MOST => format!("{text:?}"),
+        Some(text) => {
+            let cut: String = text.chars().take(MOST).collect();
+            format!("{cut:?}.. ({} bytes)", bytes.len())
+        }
+        None if bytes.len() <= MOST => format!("0x{}", hex::encode(bytes)),
+        None => format!("0x{}.. ({} bytes)", hex::encode(&bytes[..MOST]), bytes.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use troupe_log::body::FaultCause;
+    use troupe_log::{Chain, Seq, Step, record};
+
+    fn shown(kind: Kind, body: impl FnOnce(&mut Vec<u8>)) -> Shown {
+        let mut step = Step::new(Chain::START);
+        step.record(kind, body);
+        let bytes = step.bytes().to_vec();
+        let record = record::records(&bytes).next().unwrap().unwrap();
+        let shown = Shown::of(&record, &Registry::default());
+        assert_eq!(shown.head, hex(&record.head()));
+        shown
+    }
+
+    #[test]
+    fn records_are_told_in_words() {
+        let end = shown(Kind::TurnEnd, |out| TurnEnd { outcome: 0, fuel: 7, answer: b"42" }.encode(out));
+        assert_eq!(end.line(), "     0  turn-end      fuel 7  ->  answer \"42\"");
+        let fault = shown(Kind::Fault, |out| {
+            let text = "unreachable".to_owned();
+            Fault { cause: FaultCause::Trap, text, first_undone: Seq(5), disposition: 0 }.encode(out);
+        });
+        assert_eq!(fault.line(), "     0  fault       trap  unreachable; undone from record 5");
+        let stop = shown(Kind::Stop, |out| codec::put_str(out, "enough"));
+        assert_eq!((stop.what.as_str(), stop.input.as_str()), ("the actor", "\"enough\""));
+        let call = shown(Kind::Call, |out| {
+            CallHead { tag: 1, params: b"ab" }.encode(out);
+            Outcome::Trap("no").encode(out);
+        });
+        assert_eq!(call.what, "function 0000000000000001");
+        assert_eq!((call.input.as_str(), call.output.as_str()), ("(2 bytes)", "trap: no"));
+        let denial = shown(Kind::Denial, |out| {
+            CallHead { tag: 1, params: b"" }.encode(out);
+            Outcome::Value(b"\x01\x00\x00\x00x").encode(out);
+            codec::put_str(out, "messaging");
+        });
+        assert_eq!(denial.output, "denied: no [grants.messaging]");
+    }
+
+    #[test]
+    fn a_body_that_does_not_fit_is_counted() {
+        for kind in Kind::ALL {
+            for body in [&b""[..], b"\xff", &[0xff; 64]] {
+                let shown = shown(*kind, |out| out.extend_from_slice(body));
+                assert_eq!(shown.kind, kind.name());
+            }
+        }
+        let shown = shown(Kind::TurnEnd, |out| out.push(1));
+        assert_eq!(shown.input, "1 bytes");
+    }
+
+    #[test]
+    fn bytes_are_text_or_hexadecimal_and_never_long() {
+        assert_eq!(bytes_shown(b"a\n\"b"), "\"a\\n\\\"b\"");
+        assert_eq!(bytes_shown(&[0, 255]), "0x00ff");
+        assert_eq!(bytes_shown(b"\x1b[31m"), "0x1b5b33316d", "a terminal's control sequence is no text");
+        assert!(bytes_shown(&[b'x'; 10_000]).len() < 600);
+        assert!(bytes_shown(&[0; 10_000]).len() < 1100);
+    }
+}

@@ -1,0 +1,85 @@
+//! `/v1/actors`: list, start from a manifest, stop.
+
+use axum::Json as Out;
+use axum::extract::State;
+use axum::http::StatusCode;
+use troupe_log::{ActorId, Digest};
+use troupe_runtime::manifest::{ComponentRef, Manifest};
+
+use crate::error::ApiError;
+use crate::extract::{Actor, Json};
+use crate::serve::Api;
+use crate::wire::{ActorInfo, StartReply, StartRequest, Started};
+
+/// `GET /v1/actors`
+pub(crate) async fn list(State(api): State<Api>) -> Out<Vec<ActorInfo>> {
+    let shown = |actor: troupe_runtime::node::ActorInfo| ActorInfo {
+        id: actor.id.to_string(),
+        incarnation: actor.incarnation.0,
+        component: actor.component.to_string(),
+        status: actor.status.to_owned(),
+        reason: actor.reason,
+        mode: actor.mode.to_string(),
+        mailbox: actor.mailbox as u64,
+        records: actor.next.0,
+        head: actor.head.to_string(),
+        turns: actor.turns,
+        faults: actor.faults,
+        last_fault: actor.last_fault,
+    };
+    Out(api.node.list().into_iter().map(shown).collect())
+}
+
+/// `POST /v1/actors`: all actors of the manifest, in its order; the first that does not start ends it.
+pub(crate) async fn start(
+    State(api): State<Api>,
+    Json(request): Json<StartRequest>,
+) -> Result<Out<StartReply>, ApiError> {
+    let manifest = read(request.clone()).await?;
+    let mut actors = Vec::with_capacity(manifest.actors.len());
+    for spec in manifest.actors {
+        let started = if request.fresh { api.node.start_fresh(spec).await? } else { api.node.start(spec).await? };
+        actors.push(Started {
+            id: started.id.to_string(),
+            incarnation: started.incarnation.0,
+            resumed: started.resumed,
+        });
+    }
+    Ok(Out(StartReply { actors }))
+}
+
+/// Reads the manifest, away from the threads that run actors: it looks at files.
+async fn read(request: StartRequest) -> Result<Manifest, ApiError> {
+    let parsed = tokio::task::spawn_blocking(move || {
+        let name = request.name.as_deref().unwrap_or("the manifest");
+        let folder = request.folder.as_deref().filter(|folder| folder.is_absolute());
+        let mut manifest = Manifest::parse(&request.manifest, name, folder)?;
+        if request.id.is_none() && request.component.is_none() {
+            return Ok(manifest);
+        }
+        let [actor] = manifest.actors.as_mut_slice() else {
+            return Err(ApiError::invalid(
+                format!(
+                    "the manifest has {} actors, so `id` and `component` cannot speak of one",
+                    manifest.actors.len()
+                ),
+                "leave them out",
+            ));
+        };
+        if let Some(id) = &request.id {
+            actor.id = ActorId::parse(id).map_err(|e| ApiError::invalid(e, ""))?;
+        }
+        if let Some(component) = &request.component {
+            let digest = component.parse::<Digest>().map_err(|e| ApiError::invalid(e, ""))?;
+            actor.component = ComponentRef::Digest(digest);
+        }
+        Ok(manifest)
+    });
+    parsed.await.map_err(ApiError::internal)?
+}
+
+/// `DELETE /v1/actors/{id}`
+pub(crate) async fn stop(State(api): State<Api>, Actor(id): Actor) -> Result<StatusCode, ApiError> {
+    api.node.stop(&id, "stopped over the API").await?;
+    Ok(StatusCode::NO_CONTENT)
+}

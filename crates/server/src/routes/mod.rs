@@ -1,0 +1,56 @@
+//! The routes, a file for each part of the path. To add one: its file, and a line here.
+//!
+//! Every answer shows state or says what happened, so each is an output in the sense of docs/semantics.md, Gate; the node's
+//! functions that are called here return only when their gate is open.
+
+mod actors;
+mod calls;
+mod components;
+mod journal;
+mod node;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{delete, get, post};
+use hyper::body::Body as _;
+
+use crate::error::ApiError;
+use crate::serve::Api;
+
+/// The most that a body of JSON without a payload may have: a manifest, escaped.
+const MAX_JSON: usize = 4 << 20;
+/// The most that a message's body may have: the largest payload in base64, and a little.
+const MAX_MESSAGE: usize = 360 << 20;
+/// The most that a component may have.
+const MAX_COMPONENT: usize = 256 << 20;
+
+/// All routes.
+pub(crate) fn all() -> Router<Api> {
+    let small = Router::new()
+        .route("/v1/node", get(node::show))
+        .route("/v1/node/stop", post(node::stop))
+        .route("/v1/actors", get(actors::list).post(actors::start))
+        .route("/v1/actors/{id}", delete(actors::stop))
+        .route("/v1/actors/{id}/typed", post(calls::typed))
+        .route("/v1/actors/{id}/journal", get(journal::show))
+        .route("/v1/actors/{id}/journal/verify", get(journal::verify))
+        .route("/v1/actors/{id}/journal/export", get(journal::file));
+    let messages =
+        Router::new().route("/v1/actors/{id}/call", post(calls::call)).route("/v1/actors/{id}/send", post(calls::send));
+    let components = Router::new().route("/v1/components", post(components::load));
+    bounded(small, MAX_JSON).merge(bounded(messages, MAX_MESSAGE)).merge(bounded(components, MAX_COMPONENT))
+}
+
+/// Routes whose bodies have a limit: one that announces more is refused at once, any other when it passes it.
+fn bounded(routes: Router<Api>, most: usize) -> Router<Api> {
+    routes.layer(DefaultBodyLimit::max(most)).layer(from_fn_with_state(most, announced))
+}
+
+async fn announced(State(most): State<usize>, request: Request, next: Next) -> Response {
+    if request.body().size_hint().lower() > most as u64 {
+        return ApiError::too_large(most).into_response();
+    }
+    next.run(request).await
+}
