@@ -1,1 +1,13 @@
-//! End-to-end tests of Troupe.
+//! End-to-end tests of Troupe: real guests, real stores, the real command.
+//!
+//! One test binary. `support` finds guests and opens nodes; each other file is one promise and its tests. The guests are built
+//! by `cargo xtask guests`.
+
+#![cfg(test)]
+
+mod counter;
+mod faults;
+mod support;
+mod waits;
+mod wasi_crash;
+mod wasi_calls;

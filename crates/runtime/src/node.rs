@@ -29,6 +29,7 @@ use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::manifest::{ActorSpec, ComponentRef, Mode};
+use crate::replay::JournalSource;
 use crate::service::timers::Timer;
 use crate::service::waits::WaitId;
 
@@ -36,6 +37,8 @@ use crate::service::waits::WaitId;
 pub struct NodeOptions {
     /// Its data folder; none keeps everything in memory, for as long as the process lives.
     pub data: Option<PathBuf>,
+    /// Where compiled code is kept; none is `cache` in the data folder, or nowhere without one.
+    pub cache: Option<PathBuf>,
     /// Instances that may be live at the same time.
     pub live: u32,
     /// Its clocks.
@@ -50,6 +53,7 @@ impl Default for NodeOptions {
     fn default() -> Self {
         NodeOptions {
             data: None,
+            cache: None,
             live: Settings::default().live,
             clock: Arc::new(SystemClock::default()),
             entropy: Arc::new(SystemEntropy),
@@ -179,7 +183,7 @@ impl Accepted {
 impl Node {
     /// Opens a node, takes its actors up again, and resumes open turns. Needs a tokio runtime, which becomes the node's own.
     pub async fn open(options: NodeOptions) -> Result<Node> {
-        let NodeOptions { data, live, clock, entropy, disk } = options;
+        let NodeOptions { data, cache, live, clock, entropy, disk } = options;
         let mut random = [0; 32];
         entropy.fill(&mut random);
         let disk: Arc<dyn troupe_log::Disk> = match (disk, &data) {
@@ -200,7 +204,7 @@ impl Node {
         let engines = Engines::new(Settings { live })?;
         let boundary = linked(&engines.run)?;
         let registry = boundary.registry().clone();
-        let cache = data.as_ref().map(|folder| folder.join("cache"));
+        let cache = cache.or_else(|| data.as_ref().map(|folder| folder.join("cache")));
         let store = opened.store.clone();
         let components =
             Components::new(engines.clone(), boundary, store.clone(), cache, opened.tables.get(&Table::COMPONENTS));
@@ -534,7 +538,9 @@ impl Node {
         let recorded = core.accepts(&cell, message.size())?;
         let mut batch = Batch::new();
         let mut reply = reply;
-        if let (Some(key), Some(to_caller)) = (&message.key, reply.take()) {
+        if let Some(key) = &message.key
+            && let Some(to_caller) = reply.take()
+        {
             let fingerprint = message.fingerprint();
             let name = (message.from.clone(), key.clone());
             let about = cell.life.lock().about.clone();
@@ -675,6 +681,30 @@ impl Node {
         };
         self.core.store.sync(tail).await?;
         Ok(self.core.store.journal(id, incarnation, tail, Seq(0))?)
+    }
+
+    /// The same for replay, which reads it more than once.
+    pub async fn journal_source(&self, id: &ActorId) -> Result<JournalSource> {
+        self.journal(id).await?;
+        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
+        let life = cell.life.lock();
+        let tail = life.tip.tail.ok_or_else(|| Error::NoActor(id.clone()))?;
+        let (actor, incarnation) = (id.clone(), life.about.incarnation);
+        Ok(JournalSource::Store { store: self.core.store.clone(), actor, incarnation, tail })
+    }
+
+    /// Timers that are armed.
+    pub fn pending_timers(&self) -> usize {
+        self.core.timers.len()
+    }
+
+    /// Makes everything that was committed durable.
+    pub async fn sync(&self) -> Result<()> {
+        let mut mark = Batch::new();
+        mark.stamp(self.core.clock.now(), self.core.clock.wall());
+        mark.delete(OPEN_TURNS, b"");
+        let position = self.core.store.append(&mark)?;
+        Ok(self.core.store.sync(position).await?)
     }
 
     /// What every function in a journal is called and how its records are read.

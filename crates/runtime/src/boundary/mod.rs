@@ -43,6 +43,8 @@ pub struct Boundary {
     registry: Arc<Registry>,
     /// `interface@version#function` of everything defined.
     defined: HashSet<String>,
+    /// Every interface, on its track; also those with nothing but types.
+    interfaces: HashSet<String>,
     /// Packages whose every call is denied.
     denied: Vec<deny::Package>,
 }
@@ -50,18 +52,24 @@ pub struct Boundary {
 impl Boundary {
     /// No interface yet.
     pub fn new(engine: &Engine) -> Boundary {
-        Boundary { linker: Linker::new(engine), registry: Arc::default(), defined: HashSet::new(), denied: Vec::new() }
+        Boundary { linker: Linker::new(engine), registry: Arc::default(), defined: HashSet::new(), interfaces: HashSet::new(), denied: Vec::new() }
     }
 
     /// Begins an interface; `name` with the newest version, which serves every version of its semver track.
     pub fn interface(&mut self, name: &'static str) -> wasmtime::Result<Interface<'_>> {
         self.linker.instance(name)?;
+        self.interfaces.insert(track(name));
         Ok(Interface { boundary: self, name })
     }
 
     /// What can be called, by tag.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// True if an import of this name is provided, in some version of its track.
+    pub fn provides(&self, import: &str) -> bool {
+        self.interfaces.contains(&track(import))
     }
 
     /// Every function defined, as `interface@version#function`.

@@ -14,17 +14,17 @@ use super::rewrite::{self, REWRITE_VERSION};
 
 /// A folder of compiled components; none keeps them in memory alone.
 #[derive(Clone, Debug)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     folder: Option<PathBuf>,
 }
 
 impl Cache {
-    pub(super) fn new(folder: Option<PathBuf>) -> Cache {
+    pub(crate) fn new(folder: Option<PathBuf>) -> Cache {
         Cache { folder }
     }
 
     /// The compiled component: from the folder, or compiled now and put there.
-    pub(super) fn load(&self, engine: &Engine, digest: &Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
+    pub(crate) fn load(&self, engine: &Engine, digest: &Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
         let Some(folder) = &self.folder else {
             return Component::new(engine, rewrite::rewrite(bytes));
         };

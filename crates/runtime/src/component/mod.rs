@@ -13,5 +13,6 @@ pub(crate) use engine::MOST_MEMORY;
 pub use engine::{Engines, Settings};
 pub use inspect::{Inspection, inspect};
 pub use rewrite::REWRITE_VERSION;
+pub(crate) use cache::Cache;
 pub(crate) use store::prepare;
 pub use store::{Code, Components};

@@ -12,7 +12,7 @@ use wasmtime::component::InstancePre;
 use super::cache::Cache;
 use super::engine::Engines;
 use super::inspect::{Inspection, inspect};
-use crate::boundary::{Boundary, Guest, track};
+use crate::boundary::{Boundary, Guest};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::manifest::ComponentRef;
@@ -158,8 +158,7 @@ impl Components {
 
     fn check_imports(&self, inspection: &Inspection) -> Result<()> {
         for import in &inspection.imports {
-            let (wanted, known) = (track(import), |name: &str| name.split('#').next().map(track));
-            if self.boundary.denies(import) || self.boundary.defined().any(|name| known(name).as_ref() == Some(&wanted)) {
+            if self.boundary.provides(import) || self.boundary.denies(import) {
                 continue;
             }
             return Err(Error::MissingImport { import: import.clone() });

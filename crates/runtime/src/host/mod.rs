@@ -13,6 +13,7 @@ use crate::boundary::Boundary;
 
 /// Registers every host interface.
 pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    types::link(boundary)?;
     host::link(boundary)?;
     messaging::link(boundary)?;
     wasi::link(boundary)?;

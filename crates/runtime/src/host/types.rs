@@ -3,7 +3,14 @@
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::actor::message::{CallError, MessageKind};
+use crate::boundary::Boundary;
 use crate::{recordable_enum, recordable_record, recordable_variant};
+
+/// Makes the interface known: it has types only.
+pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    boundary.interface("troupe:actor/types@0.1.0")?;
+    Ok(())
+}
 
 /// `variant error`.
 #[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]

@@ -9,6 +9,7 @@ pub mod player;
 pub mod turns;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -23,7 +24,7 @@ use crate::actor::executor::describe;
 use crate::actor::keys::Keys;
 use crate::actor::live::Fall;
 use crate::boundary::{About, AtEnd, Boundary, Recorder, Recording};
-use crate::component::{Code, Engines, inspect, prepare};
+use crate::component::{Cache, Code, Engines, inspect, prepare};
 use crate::contract::Output;
 use crate::error::{Error, Result};
 
@@ -78,15 +79,20 @@ pub struct ReplayCode {
 impl ReplayCode {
     /// Compiles it. Takes seconds for a large component.
     pub fn compile(bytes: &[u8]) -> Result<ReplayCode> {
+        Self::compile_in(bytes, None)
+    }
+
+    /// The same with a folder that keeps compiled code.
+    pub fn compile_cached(bytes: &[u8], folder: &Path) -> Result<ReplayCode> {
+        Self::compile_in(bytes, Some(folder.to_owned()))
+    }
+
+    fn compile_in(bytes: &[u8], folder: Option<PathBuf>) -> Result<ReplayCode> {
         let engine = Engines::replay_engine()?;
         let boundary = crate::node::linked(&engine)?;
         let inspection = inspect(bytes)?;
-        let code = prepare(
-            &boundary,
-            |engine| wasmtime::component::Component::new(engine, bytes),
-            &engine,
-            inspection,
-        )?;
+        let (cache, digest) = (Cache::new(folder), inspection.digest);
+        let code = prepare(&boundary, |engine| cache.load(engine, &digest, bytes), &engine, inspection)?;
         Ok(ReplayCode { boundary, code })
     }
 

@@ -100,6 +100,16 @@ impl Timers {
         }
     }
 
+    /// How many are armed.
+    pub fn len(&self) -> usize {
+        self.pending.lock().by_due.len()
+    }
+
+    /// True if none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Fires timers for as long as the log goes on. Returns the log's error.
     pub async fn run(&self, store: &Arc<dyn Store>, waits: &Waits) -> troupe_log::Error {
         let mut batch = Batch::new();

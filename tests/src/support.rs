@@ -1,0 +1,83 @@
+//! What the tests share: guests, nodes, short ways to say things.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use troupe_log::{ActorId, SimDisk};
+use troupe_runtime::actor::message::CallError;
+use troupe_runtime::manifest::{ActorSpec, ComponentRef};
+use troupe_runtime::node::{Node, NodeOptions, Outgoing};
+use troupe_runtime::replay::{JournalSource, Replay, ReplayCode, Summary};
+
+/// The folder of the built guests.
+pub fn guests() -> PathBuf {
+    let folder = std::env::var_os("TROUPE_GUESTS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests")),
+        PathBuf::from,
+    );
+    assert!(folder.is_dir(), "no guests in {}: run `cargo xtask guests`", folder.display());
+    folder
+}
+
+/// The file of one guest.
+pub fn guest(name: &str) -> PathBuf {
+    let file = guests().join(format!("{name}.wasm"));
+    assert!(file.is_file(), "no guest {}: run `cargo xtask guests`", file.display());
+    file
+}
+
+/// The folder of compiled code that all tests share.
+pub fn cache() -> PathBuf {
+    let folder = guests().join("cache");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+pub fn id(name: &str) -> ActorId {
+    ActorId::parse(name).unwrap()
+}
+
+/// An actor of a guest, with default settings but for memory enough for every language.
+pub fn spec(name: &str, guest_name: &str) -> ActorSpec {
+    let mut spec = ActorSpec::new(id(name), ComponentRef::Path(guest(guest_name)));
+    spec.limits.memory = troupe_log::ByteCount::mib(128);
+    spec.limits.fuel = 10_000_000_000;
+    spec
+}
+
+/// Shows what nodes log, where RUST_LOG asks for it.
+pub fn logged() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+}
+
+/// A node in memory, on a disk that can be cut and opened again.
+pub async fn node_on(disk: &SimDisk) -> Node {
+    logged();
+    let options = NodeOptions {
+        disk: Some(Arc::new(disk.clone())),
+        live: 64,
+        cache: Some(cache()),
+        ..NodeOptions::default()
+    };
+    Node::open(options).await.unwrap()
+}
+
+pub async fn ask(node: &Node, actor: &str, message_type: &str, payload: &str) -> Result<String, CallError> {
+    let answer = node.call(&id(actor), Outgoing::new(message_type, payload.as_bytes())).await?;
+    Ok(String::from_utf8(answer).unwrap())
+}
+
+/// The journal of an actor, as replay reads it.
+pub async fn journal(node: &Node, actor: &str) -> JournalSource {
+    node.journal_source(&id(actor)).await.unwrap()
+}
+
+/// Replays an actor's journal against a guest's component.
+pub async fn replay(node: &Node, actor: &str, guest_name: &str) -> troupe_runtime::Result<Summary> {
+    let bytes = std::fs::read(guest(guest_name)).unwrap();
+    let code = ReplayCode::compile_cached(&bytes, &cache())?;
+    let mut replay = Replay::new(code, journal(node, actor).await)?;
+    while replay.next_turn().await?.is_some() {}
+    Ok(replay.summary())
+}
