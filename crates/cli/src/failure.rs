@@ -3,10 +3,13 @@
 //! Exit codes: 1 failed, 2 usage (what was asked for is wrong in itself), 3 a replay differs.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::json;
 use troupe_server::client::ClientError;
+
+use crate::output::plain;
 
 /// Why the process ends with something else than 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +70,16 @@ impl Failure {
 
     /// Prints it on standard error.
     pub fn print(&self, as_json: bool) {
-        if as_json {
-            eprintln!("{}", json!({ "error": { "code": self.code, "message": self.message, "help": self.help } }));
-            return;
-        }
-        eprintln!("error: {}", self.message);
+        let mut text = format!("error: {}\n", plain(&self.message));
         for line in self.help.lines() {
-            eprintln!("  help: {line}");
+            text.push_str(&format!("  help: {}\n", plain(line)));
         }
+        if as_json {
+            let error = json!({ "code": self.code, "message": self.message, "help": self.help });
+            text = format!("{}\n", json!({ "error": error }));
+        }
+        // Where standard error is closed, the exit code has to do.
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }
 

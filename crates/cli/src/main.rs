@@ -4,6 +4,8 @@ mod commands;
 mod context;
 mod data;
 mod failure;
+mod journals;
+mod logs;
 mod output;
 mod payload;
 mod source;

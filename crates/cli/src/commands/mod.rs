@@ -3,8 +3,11 @@
 mod build;
 mod call;
 mod completions;
+mod inspect;
+mod journal;
 mod new;
 mod ps;
+mod run;
 mod send;
 mod start;
 mod stop;
@@ -22,6 +25,8 @@ pub enum Command {
     New(new::Args),
     /// Compile a project to a component
     Build(build::Args),
+    /// Start a node with the actors of a manifest
+    Run(run::Args),
     /// Start actors in the running node
     Start(start::Args),
     /// Ask an actor and print its answer
@@ -32,6 +37,10 @@ pub enum Command {
     Ps(ps::Args),
     /// Stop an actor, or the node
     Stop(stop::Args),
+    /// Say what a component file is
+    Inspect(inspect::Args),
+    /// Show, check, export and compare journals
+    Journal(journal::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -42,6 +51,9 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::New(args) => new::run(context, &args),
         Command::Build(args) => build::run(context, &args),
         Command::Completions(args) => completions::run(&args),
+        Command::Run(args) => run::run(context, &args),
+        Command::Inspect(args) => inspect::run(context, &args),
+        Command::Journal(args) => host(journal::run(context, &args)),
         Command::Start(args) => ask(start::run(context, &args)),
         Command::Call(args) => ask(call::run(context, &args)),
         Command::Send(args) => ask(send::run(context, &args)),
@@ -53,6 +65,11 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
 /// Runs a command that asks a node: one thread is enough.
 fn ask<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
     Builder::new_current_thread().enable_all().build().map_err(no_runtime)?.block_on(command)
+}
+
+/// Runs a command that needs a runtime of its own kind: records are read by a node in memory.
+fn host<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(no_runtime)?.block_on(command)
 }
 
 fn no_runtime(e: std::io::Error) -> Failure {

@@ -1,0 +1,176 @@
+//! `troupe run`: a node in the foreground with the actors of a manifest.
+//!
+//! Ends with 0 on Ctrl-C, SIGTERM and `troupe stop --node`, after everything is on disk; run again it goes on. A second
+//! Ctrl-C does not wait.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use troupe_runtime::env::SystemEntropy;
+use troupe_runtime::manifest::ActorSpec;
+use troupe_runtime::node::{Node, NodeOptions, Started};
+use troupe_server::Server;
+
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::logs;
+use crate::source::Source;
+
+/// Arguments.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  troupe run                       the troupe.toml of this folder
+  troupe run counter.wasm          a component with the default limits and grants
+  troupe run --data /var/lib/troupe --listen 127.0.0.1:7000 app/troupe.toml
+  troupe run --fresh               begins a new life of each actor of the manifest
+
+Run again with the same manifest, every actor goes on where it was, kill -9 or not. With another component it stops
+and says so: --fresh forgets the state.")]
+pub struct Args {
+    /// A manifest, a folder with troupe.toml, or a component [default: this folder]
+    source: Option<PathBuf>,
+    /// Another id for the manifest's actor
+    #[arg(long)]
+    id: Option<String>,
+    /// Begin a new incarnation of each actor of the manifest
+    #[arg(long)]
+    fresh: bool,
+    /// Where the management API listens: a loopback address, port 0 for any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// How much is logged: error, warn, info, debug, trace, or filters such as guest=debug
+    #[arg(long, value_name = "LEVEL", env = "TROUPE_LOG", default_value = "info")]
+    log: String,
+    /// Actors that may be in memory at the same time; idle ones make room for others
+    #[arg(long, value_name = "NUMBER")]
+    live: Option<u32>,
+}
+
+/// Runs the node until it is told to stop.
+pub fn run(context: &Context, args: &Args) -> Result<()> {
+    let data = context.data_or_new();
+    let actors = actors(context, args, &data)?;
+    logs::start(&args.log, context.out.json)?;
+    let runtime = Builder::new_multi_thread().enable_all().build().map_err(super::no_runtime)?;
+    runtime.block_on(serve(context, args, &data, actors))
+}
+
+/// The actors to start. With no manifest here, a node whose data folder is there runs what is in it.
+fn actors(context: &Context, args: &Args, data: &Path) -> Result<Vec<ActorSpec>> {
+    match Source::find(args.source.as_deref(), &context.here) {
+        Ok(source) => Ok(source.read(args.id.as_deref())?.actors),
+        Err(_) if args.source.is_none() && args.id.is_none() && data.is_dir() => Ok(Vec::new()),
+        Err(e) => Err(e),
+    }
+}
+
+async fn serve(context: &Context, args: &Args, data: &Path, actors: Vec<ActorSpec>) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let mut options = NodeOptions::at(data);
+    if let Some(live) = args.live {
+        options.live = live;
+    }
+    let node = Node::open(options).await.map_err(|e| opening(e, data))?;
+    let ended = tokio::select! {
+        ended = work(context, args, &node, actors) => ended,
+        () = signals.next() => Ok(()),
+    };
+    let closing = async {
+        tracing::info!("stopping");
+        node.close().await
+    };
+    let closed = tokio::select! {
+        closed = closing => closed,
+        () = signals.next() => {
+            return Err(Failure::failed("interrupted", "stopped before everything had ended", "nothing acknowledged is lost; `troupe run` goes on"));
+        }
+    };
+    ended?;
+    closed.map_err(|e| Failure::failed("close", e, ""))
+}
+
+/// From the first actor's start to the request to stop.
+async fn work(context: &Context, args: &Args, node: &Node, actors: Vec<ActorSpec>) -> Result<()> {
+    let mut started = Vec::with_capacity(actors.len());
+    for actor in actors {
+        let one = if args.fresh { node.start_fresh(actor).await } else { node.start(actor).await };
+        started.push(one.map_err(|e| Failure::failed("start", e, ""))?);
+    }
+    let server = Server::start(node.clone(), args.listen, node.data(), &SystemEntropy)
+        .await
+        .map_err(|e| Failure::failed("listen", e, ""))?;
+    announce(context, node, &server, &started);
+    let halted = tokio::select! {
+        () = server.asked_to_stop() => None,
+        why = node.halted() => Some(why),
+    };
+    server.close().await;
+    match halted {
+        None => Ok(()),
+        Some(why) => Err(Failure::failed(
+            "halted",
+            format!("the node stopped by itself: {why}"),
+            "nothing acknowledged is lost; put right what is said, then `troupe run` goes on",
+        )),
+    }
+}
+
+fn announce(context: &Context, node: &Node, server: &Server, started: &[Started]) {
+    let all = node.list();
+    if context.out.json {
+        let actors: Vec<_> = started
+            .iter()
+            .map(|s| json!({ "id": s.id.as_str(), "incarnation": s.incarnation.0, "resumed": s.resumed }))
+            .collect();
+        context.out.value(&json!({
+            "node": node.id().to_string(), "address": server.address(), "data": node.data(), "pid": std::process::id(),
+            "started": actors, "actors": all.len(),
+        }));
+        return;
+    }
+    let data = node.data().unwrap_or(Path::new("memory"));
+    context.out.line(format!("node {} listens on {}, data in {}", node.id(), server.address(), data.display()));
+    for actor in &all {
+        let how = started
+            .iter()
+            .find(|s| s.id == actor.id)
+            .map_or("there", |s| if s.resumed { "goes on" } else { "started" });
+        context.out.line(format!("  {} {how} ({}, {} records)", actor.id, actor.status, actor.next));
+    }
+    context.out.line("Ctrl-C stops it; `troupe run` goes on");
+}
+
+fn opening(e: troupe_runtime::Error, data: &Path) -> Failure {
+    let help = match &e {
+        troupe_runtime::Error::Log(troupe_log::Error::Locked { .. }) => format!(
+            "a node runs there already: `troupe ps` shows it, `troupe start MANIFEST` adds actors to it, `troupe stop --node` stops it; or choose another folder with --data (this is {})",
+            data.display()
+        ),
+        _ => String::new(),
+    };
+    Failure::failed("open", e, help)
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let of = |kind| signal(kind).map_err(super::no_runtime);
+        Ok(Self { interrupt: of(SignalKind::interrupt())?, terminate: of(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
