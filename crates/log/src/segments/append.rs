@@ -10,11 +10,13 @@ use std::sync::atomic::Ordering;
 use crate::batch::Batch;
 use crate::error::Error;
 use crate::ids::{NodeTime, Position, WallTime};
-use crate::segments::Shared;
 use crate::segments::frame::{FRAME_HEADER, Frame, FrameKind, MAX_BODY, SEGMENT_HEADER, Segment};
+use crate::segments::{Shared, Syncing};
 
+/// With more than this unwritten, the sync thread is asked to write, so that nobody else need.
+const LOW_WATER: usize = 1 << 20;
 /// With more than this unwritten, the one who appends writes: memory stays bounded.
-const HIGH_WATER: usize = 4 << 20;
+const HIGH_WATER: usize = 8 << 20;
 
 /// What is appended and not written yet.
 pub struct Front {
@@ -105,8 +107,12 @@ impl Shared {
             (Position(frame.position), unwritten)
         };
         self.appended_something();
-        if unwritten > HIGH_WATER {
-            self.flush(position)?;
+        if unwritten > LOW_WATER {
+            if unwritten > HIGH_WATER || self.syncing == Syncing::Inline {
+                self.flush(position)?;
+            } else if !self.write_asked.swap(true, Ordering::SeqCst) {
+                self.wake_syncer();
+            }
         }
         if rolled {
             self.call_keeper();
@@ -183,7 +189,7 @@ impl Shared {
         }
         largest.clear();
         // One very large batch must not hold its memory for ever.
-        largest.shrink_to(HIGH_WATER * 2);
+        largest.shrink_to(HIGH_WATER);
         self.front.lock().recycled = largest;
         self.written.store(end, Ordering::Release);
         if end > writer.segment.base + writer.segment.len / 2 {

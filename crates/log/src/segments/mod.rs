@@ -102,6 +102,8 @@ struct Shared {
     written: AtomicU64,
     /// End of what somebody wants durable.
     wanted: AtomicU64,
+    /// Enough is unwritten that the sync thread should write it.
+    write_asked: AtomicBool,
     /// The sync thread sleeps and does not look for appends.
     idle: AtomicBool,
     /// Whether `spare` holds one, for a look without the lock.

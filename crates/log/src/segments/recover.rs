@@ -85,6 +85,7 @@ pub fn open(disk: Arc<dyn Disk>, options: &Options) -> Result<Opened, Error> {
         appended: AtomicU64::new(log.end),
         written: AtomicU64::new(log.end),
         wanted: AtomicU64::new(0),
+        write_asked: AtomicBool::new(false),
         idle: AtomicBool::new(false),
         upkeep: AtomicBool::new(false),
         closing: AtomicBool::new(false),

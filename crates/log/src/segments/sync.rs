@@ -55,7 +55,7 @@ impl Shared {
         SyncFuture::waiting(&self.waiters, upto)
     }
 
-    fn wake_syncer(&self) {
+    pub fn wake_syncer(&self) {
         if let Some(thread) = self.sync_thread.get() {
             thread.unpark();
         }
@@ -79,6 +79,10 @@ impl Shared {
             if wanted > durable {
                 let _ = self.sync_now(Position(wanted - 1));
                 since = Some(Instant::now());
+                continue;
+            }
+            if self.write_asked.swap(false, Ordering::SeqCst) {
+                let _ = self.flush(Position(appended - 1));
                 continue;
             }
             if appended == durable && since.is_none() {
