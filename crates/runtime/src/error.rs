@@ -93,6 +93,9 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// The node is closing; what was begun goes on at its next start.
+    #[error("the node is closing")]
+    Closing,
     /// Every live actor is busy.
     #[error("all {live} live actors are busy; try again later, or allow more")]
     AllBusy {

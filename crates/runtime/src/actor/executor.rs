@@ -14,6 +14,7 @@ use troupe_log::codec::put_str;
 use troupe_log::{Kind, NodeTime, Seq, Table};
 
 use super::cell::{Cell, Status, Tip};
+use super::config::ActorEntry;
 use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
 use super::message::{Answer, CallError, Envelope, Gate, Message, MessageKind};
@@ -130,6 +131,7 @@ impl Executor {
             guest.put(Table::ACTORS, about.id.as_str().as_bytes(), &entry.encode());
         }
         let failed = |why: String| Error::InitFailed { actor: about.id.clone(), why };
+        let core = self.core.clone();
         let mut live = match instantiate(&self.core, &code, guest).await {
             Ok(live) => live,
             Err((_, Fall::Halted(why))) => return Err(self.core.halted(&why)),
@@ -147,18 +149,26 @@ impl Executor {
                     let fuel = live.fuel_used(about.limits.fuel);
                     turn::end(live.guest(), number, fuel, &answer);
                     if let Output::Refused(why) = output {
-                        return Err(failed(format!("init refused: {why}")));
+                        let why = format!("init refused: {why}");
+                        never_began(&core, live.guest(), &entry, &why)?;
+                        return Err(failed(why));
                     }
                     live.guest().commit_turn()
                 }
                 Err(Fall::Halted(why)) => return Err(self.core.halted(&why)),
-                Err(fall) => return Err(failed(describe(&fall))),
+                Err(Fall::Closing) => return Err(Error::Closing),
+                Err(fall) => {
+                    let why = describe(&fall);
+                    never_began(&core, live.guest(), &entry, &why)?;
+                    return Err(failed(why));
+                }
             }
         } else {
             live.guest().commit_turn()
         };
         let gate = gate.map_err(|error| self.core.halted(&format!("{error:#}")))?;
         self.live = Some(live);
+        self.core.has_instance(&self.cell);
         self.note_tip();
         Ok(gate)
     }
@@ -268,17 +278,19 @@ impl Executor {
         let until = keyed.map(|message| guest.remember(&message.from, message.key.as_ref(), &result));
         let gate = guest.commit_turn().map_err(|error| format!("{error:#}"))?;
         let reply = if answers { guest.turn.reply.take() } else { None };
+        let about = guest.about.clone();
+        // Before anybody hears of the turn, so that who does sees it.
+        self.cell.turned();
+        self.note_tip();
         if let (Some(message), Some(until)) = (keyed, until)
             && let Some(key) = &message.key
         {
-            guest.about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
+            about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
         }
         if let Some(reply) = reply {
             // A caller that has gone away does not want it any more.
             let _ = reply.send(Answer { result, gate });
         }
-        self.cell.turned();
-        self.note_tip();
         Ok(())
     }
 
@@ -300,10 +312,10 @@ impl Executor {
         }
         match guest.commit_turn() {
             Ok(gate) => {
+                self.note_tip();
                 if let Some(reply) = envelope.reply {
                     let _ = reply.send(Answer { result: Err(CallError::Timeout), gate });
                 }
-                self.note_tip();
                 true
             }
             Err(error) => {
@@ -386,9 +398,16 @@ impl Executor {
             }
         };
         let reply = guest.turn.reply.take();
+        let about = guest.about.clone();
+        self.live = Some(live);
+        self.note_tip();
+        // The instance is dead; recovery brings the actor back to before the turn.
+        self.live = None;
+        self.cell.faults.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.cell.life.lock().last_fault = Some(words.clone());
         if let (Some((result, until)), Some(message)) = (answered, &message) {
             if let Some(key) = &message.key {
-                guest.about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
+                about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
             }
             if let Some(reply) = reply {
                 let _ = reply.send(Answer { result, gate });
@@ -396,12 +415,11 @@ impl Executor {
         } else if let Some((next, arrival)) = retried {
             self.cell.mailbox.put_back(Envelope { message: Arc::new(next), reply, arrival, seen: gate });
         }
-        self.live = Some(live);
-        self.note_tip();
-        // The instance is dead; recovery brings the actor back to before the turn.
-        self.live = None;
-        self.cell.faults.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.cell.life.lock().last_fault = Some(words.clone());
+        if message.is_none() {
+            // A life whose init faulted never began.
+            self.stop(&format!("init faulted: {words}")).await;
+            return false;
+        }
         self.supervise(&supervision, &words).await
     }
 
@@ -452,13 +470,13 @@ impl Executor {
         self.drop_instance();
     }
 
-    /// Recovery failed, or there was no room: the message waits in the inbox, its caller is told.
+    /// Recovery failed: the message waits in the inbox, its caller is told.
     fn cannot_go_on(&mut self, envelope: Envelope, error: &Error) -> bool {
-        if !matches!(error, Error::AllBusy { .. }) && self.cell.life.lock().status == Status::Ready {
+        if !matches!(error, Error::Closing) && self.cell.life.lock().status == Status::Ready {
             self.quarantine(&error.to_string());
         }
         refuse(envelope, error);
-        matches!(error, Error::AllBusy { .. })
+        false
     }
 
     // ---- the end of a life ----
@@ -469,6 +487,9 @@ impl Executor {
             self.live = None;
         }
         let waiting = self.cell.mailbox.close();
+        if self.live.is_none() {
+            self.stop_without_instance(reason);
+        }
         if let Some(mut live) = self.live.take() {
             turn::begin(live.guest(), About::Hook(TurnKind::Terminate, reason.as_bytes()));
             let deadline = live.guest().turn.deadline;
@@ -530,6 +551,25 @@ impl Executor {
         self.core.waits.forget(&self.cell.id);
         self.drop_instance();
         self.core.ended(&self.cell);
+    }
+
+    /// The journal of an actor that cannot be brought back stays as it is; the table says that it has stopped.
+    fn stop_without_instance(&self, reason: &str) {
+        let entry = {
+            let life = self.cell.life.lock();
+            if life.config.mode == Mode::Off {
+                return;
+            }
+            let mut entry = life.entry.clone();
+            entry.stopped = Some(reason.to_owned());
+            entry
+        };
+        let mut batch = troupe_log::Batch::new();
+        batch.stamp(self.core.clock.now(), self.core.clock.wall());
+        batch.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &entry.encode());
+        if let Err(error) = self.core.store.append(&batch) {
+            self.core.halt(&error.to_string());
+        }
     }
 
     // ---- bases ----
@@ -634,6 +674,25 @@ impl Executor {
     pub(super) fn full_fuel(&self) -> u64 {
         self.fuel()
     }
+}
+
+/// A life whose init failed behind a committed step is marked as stopped; without one, nothing of it was ever there.
+fn never_began(core: &Core, guest: &mut Guest, entry: &ActorEntry, why: &str) -> Result<()> {
+    guest.undo_step();
+    if guest.turn.steps == 0 || !guest.recorder.recording() {
+        return Ok(());
+    }
+    let fault = body::Fault {
+        cause: FaultCause::Trap,
+        text: why.to_owned(),
+        first_undone: guest.recorder.step.first_seq(),
+        disposition: 1,
+    };
+    guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
+    let stopped = ActorEntry { stopped: Some(why.to_owned()), ..entry.clone() };
+    guest.put(Table::ACTORS, guest.about.clone().id.as_str().as_bytes(), &stopped.encode());
+    guest.commit_turn().map_err(|error| core.halted(&format!("{error:#}")))?;
+    Ok(())
 }
 
 /// Instantiation as a turn of its own, its batch not committed.

@@ -70,6 +70,7 @@ impl Executor {
             match past.end {
                 End::Ended { .. } => match player.play(&past, &blobs).await {
                     Ok(()) => {}
+                    Err(Fall::Closing) => return Err(Error::Closing),
                     Err(fall) => return Err(Error::Unreplayable { why: describe(&fall) }),
                 },
                 End::Faulted(_) => {}
@@ -86,18 +87,15 @@ impl Executor {
                 let guest = live.guest();
                 guest.recorder.resume(tip.chain);
                 self.live = Some(live);
+                self.core.has_instance(&self.cell);
                 Ok(())
             }
         }
     }
 
     /// Goes on with an open turn.
-    async fn resume(
-        &mut self,
-        player: Player,
-        past: PastTurn,
-    ) -> Result<()> {
-        let begun = records(&past.records).filter(|record| matches!(record, Ok(r) if r.kind == Kind::Resume)).count();
+    async fn resume(&mut self, player: Player, past: PastTurn) -> Result<()> {
+        let begun = unended(&past.records);
         if begun >= MOST_RESUMPTIONS {
             return Err(Error::Unreplayable {
                 why: format!("{begun} starts did not end the resumption of the turn at record {}", past.began),
@@ -122,7 +120,7 @@ impl Executor {
             guest.recorder.resume(tip.chain);
             // This start is noted before it runs, so that one which kills the node is counted.
             guest.turn = Turn { began: past.began, steps: 1, ..Turn::default() };
-            guest.recorder.step.record(Kind::Resume, |out| out.extend_from_slice(&self.core.store.epoch().0.to_le_bytes()));
+            guest.note_resumption(false);
             guest.commit_step().map_err(|error| self.core.halted(&format!("{error:#}")))?;
             turn::limit(&mut guest.turn, past.node_time, deadline);
             guest.turn.message = message.clone();
@@ -149,11 +147,26 @@ impl Executor {
             }
         }
         self.live = Some(live);
+        self.core.has_instance(&self.cell);
         match driven {
+            Err(Fall::Closing) => Err(Error::Closing),
             Err(Fall::Differs(divergence)) => Err(Error::Unreplayable { why: divergence.to_string() }),
             driven => {
                 if Box::pin(self.ended(message, driven)).await { Ok(()) } else { Err(self.core.why_not(&self.cell)) }
             }
         }
     }
+}
+
+/// Resumptions at the end of an open turn's records that were begun and came to nothing: the guest neither reached a wait nor
+/// the end of the turn.
+fn unended(bytes: &[u8]) -> usize {
+    let mut begun = 0;
+    for record in records(bytes).flatten() {
+        begun = match (record.kind.known(), record.body.get(8)) {
+            (Some(Kind::Resume), Some(0)) => begun + 1,
+            _ => 0,
+        };
+    }
+    begun
 }

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use troupe_log::{ActorId, Batch, Incarnation, NodeTime, Position, Seq, Store, Table, WallTime};
+use troupe_log::codec::{put_u8, put_u64};
+use troupe_log::{Kind, ActorId, Batch, Incarnation, NodeTime, Position, Seq, Store, Table, WallTime};
 use wasmtime::component::ResourceTable;
 
 use super::error::{CommitFailed, Denied, LimitReached};
@@ -309,6 +310,15 @@ impl Guest {
         self.turn.steps += 1;
         self.consume();
         self.commit()
+    }
+
+    /// Records that an open turn is being taken up again, or (`reached`) that it waits again where it had waited.
+    pub fn note_resumption(&mut self, reached: bool) {
+        let epoch = self.node.store().epoch();
+        self.recorder.step.record(Kind::Resume, |out| {
+            put_u64(out, epoch.0);
+            put_u8(out, u8::from(reached));
+        });
     }
 
     /// Commits the last step of a turn. Whoever answers the caller does so after this.

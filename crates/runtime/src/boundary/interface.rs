@@ -327,7 +327,10 @@ async fn cross_async<P: Params, R: Outcome>(
         match guest.recorder.recall(&function.entry, &params)? {
             Recalled::Outcome(range) => return recalled(guest, function, &params, range),
             Recalled::Live => {}
-            Recalled::OpenWait(seq) => open = Some((Kind::Wake, seq)),
+            Recalled::OpenWait(seq) => {
+                waits_again(guest)?;
+                open = Some((Kind::Wake, seq));
+            }
             Recalled::OpenIntent(seq) => {
                 if effect == Effect::Once {
                     let mut result = match function.extra.unknown {
@@ -393,7 +396,10 @@ async fn cross_wait<P: Params, R: Outcome>(
         match guest.recorder.recall(entry, &params)? {
             Recalled::Outcome(range) => return guest.recorder.decode(range),
             Recalled::Live => {}
-            Recalled::OpenWait(seq) => open = Some(seq),
+            Recalled::OpenWait(seq) => {
+                waits_again(guest)?;
+                open = Some(seq);
+            }
             Recalled::OpenIntent(_) => {
                 return Err(wasmtime::Error::msg("the journal has an intent where a wait must be"));
             }
@@ -432,6 +438,13 @@ async fn cross_wait<P: Params, R: Outcome>(
         guest.check_journal()?;
     }
     result
+}
+
+/// The resumption of an open turn has come to where it had waited: a later start does not count it as failed.
+fn waits_again(guest: &mut Guest) -> Result<()> {
+    guest.note_resumption(true);
+    guest.commit_step()?;
+    Ok(())
 }
 
 /// A wait that was over before it began is an ordinary call.
