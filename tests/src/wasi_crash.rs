@@ -1,28 +1,30 @@
-//! Power cuts inside of WASI calls: what is done once is never done twice, what is repeatable is done, waits go on.
+//! Power cuts and kills inside of WASI calls: what is done once is never done twice, what is repeatable is done, waits go on.
 //!
 //! The folder of the guest is a real one: an effect on it that was done is done, whatever the node forgets.
 
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use troupe_log::{Kind, SimDisk};
-use troupe_runtime::node::{Node, Outgoing};
+use troupe_runtime::node::Outgoing;
 
 use crate::support::{id, node_on, replay};
 use crate::wasi_calls::{probe, records_of};
 
-/// Cuts the power after each possible number of the disk's operations inside one call, opens the node again, repeats the call
-/// under its key, and hands its answer and the folder to `check`. Returns how often the answer was each text.
-async fn cut_everywhere(
+/// Stops the node after each possible number of the disk's operations inside one call, by a power cut and by a kill that leaves
+/// what was written, opens it again, repeats the call under its key, and hands its answer and the folder to `check`. Returns
+/// the different answers. Some stops must have been inside of the turn.
+async fn stop_everywhere(
     function: &str,
     argument: &str,
     prepare: fn(&Path),
     repeat: bool,
     check: fn(&str, &Path),
-) -> Vec<(String, usize)> {
-    let mut answers: Vec<(String, usize)> = Vec::new();
-    for operations in 0.. {
-        assert!(operations < 200, "the call never ends");
+) -> BTreeSet<String> {
+    let (mut answers, mut resumed) = (BTreeSet::new(), 0);
+    for stop in 0.. {
+        assert!(stop < 400, "the call never ends");
+        let (operations, killed) = (stop / 2, stop % 2 == 1);
         let folder = tempfile::tempdir().unwrap();
         let disk = SimDisk::new();
         let node = node_on(&disk).await;
@@ -34,22 +36,24 @@ async fn cut_everywhere(
         disk.cut_after(operations);
         let whole = node.call(&id("probe"), call.clone()).await.is_ok();
         drop(node);
-        disk.crash();
+        match killed {
+            true => disk.crash_keeping(true, |write| 0..write.len),
+            false => disk.crash(),
+        }
 
         let node = node_on(&disk).await;
-        let answer = node.call(&id("probe"), call).await.unwrap_or_else(|error| panic!("cut after {operations}: {error}"));
+        let answer = node.call(&id("probe"), call).await.unwrap_or_else(|error| panic!("after {operations}, killed: {killed}: {error}"));
         let answer = String::from_utf8(answer).unwrap();
         check(&answer, &folder.path().join("data"));
-        match answers.iter_mut().find(|(text, _)| *text == answer) {
-            Some((_, times)) => *times += 1,
-            None => answers.push((answer, 1)),
-        }
-        replay(&node, "probe", "probe").await.unwrap_or_else(|error| panic!("cut after {operations}: {error}"));
+        answers.insert(answer);
+        resumed += records_of(&node, "probe", Kind::Resume).await;
+        replay(&node, "probe", "probe").await.unwrap_or_else(|error| panic!("after {operations}, killed: {killed}: {error}"));
         node.close().await.unwrap();
-        if whole {
+        if whole && killed {
             break;
         }
     }
+    assert!(resumed > 0, "no stop was inside of the turn");
     answers
 }
 
@@ -62,7 +66,7 @@ const UNKNOWN: &str = "whether these bytes were written is unknown";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_append_is_done_at_most_once_and_told_as_unknown_where_nobody_knows() {
     let append = "types#descriptor.append-via-stream";
-    let answers = cut_everywhere(append, "log.txt|x", |_| (), false, |answer, folder| match answer {
+    let answers = stop_everywhere(append, "log.txt|x", |_| (), false, |answer, folder| match answer {
         "()" => assert_eq!(content(folder, "log.txt"), "x"),
         unknown => {
             assert!(unknown.contains(UNKNOWN), "{unknown}");
@@ -76,7 +80,7 @@ async fn an_append_is_done_at_most_once_and_told_as_unknown_where_nobody_knows()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_repeat_in_the_grant_an_append_is_done_at_least_once() {
     let append = "types#descriptor.append-via-stream";
-    let answers = cut_everywhere(append, "log.txt|x", |_| (), true, |answer, folder| {
+    let answers = stop_everywhere(append, "log.txt|x", |_| (), true, |answer, folder| {
         assert_eq!(answer, "()");
         assert!(content(folder, "log.txt").starts_with('x'));
     });
@@ -86,12 +90,12 @@ async fn with_repeat_in_the_grant_an_append_is_done_at_least_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_at_an_offset_is_done_again_and_the_file_is_not_truncated_again() {
     // The file is created and truncated by the open, then written: the first 5 bytes, then synced.
-    let answers = cut_everywhere("types#descriptor.write", "a.txt|hello", |_| (), false, |answer, folder| {
+    let answers = stop_everywhere("types#descriptor.write", "a.txt|hello", |_| (), false, |answer, folder| {
         assert_eq!(answer, "5");
         assert_eq!(content(folder, "a.txt"), "hello");
     });
     assert_eq!(answers.await.len(), 1);
-    let answers = cut_everywhere("types#descriptor.write-via-stream", "a.txt|hello", |_| (), false, |answer, folder| {
+    let answers = stop_everywhere("types#descriptor.write-via-stream", "a.txt|hello", |_| (), false, |answer, folder| {
         assert_eq!(answer, "()");
         assert_eq!(content(folder, "a.txt"), "hello");
     });
@@ -101,7 +105,7 @@ async fn a_write_at_an_offset_is_done_again_and_the_file_is_not_truncated_again(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rename_is_never_tried_twice() {
     let prepare = |folder: &Path| std::fs::write(folder.join("a.txt"), "first").unwrap();
-    let answers = cut_everywhere("types#descriptor.rename-at", "a.txt|b.txt", prepare, false, |answer, folder| {
+    let answers = stop_everywhere("types#descriptor.rename-at", "a.txt|b.txt", prepare, false, |answer, folder| {
         // A second try would find no `a.txt`, and say `no-entry`.
         match answer {
             "done" => assert_eq!(content(folder, "b.txt"), "first"),
@@ -116,43 +120,43 @@ async fn a_rename_is_never_tried_twice() {
 async fn a_file_is_read_on_where_it_had_been_read_to() {
     let prepare = |folder: &Path| std::fs::write(folder.join("a.txt"), "hello").unwrap();
     for read in ["types#descriptor.read", "types#descriptor.read-via-stream"] {
-        let answers = cut_everywhere(read, "a.txt", prepare, false, |answer, _| assert_eq!(answer, "hello"));
+        let answers = stop_everywhere(read, "a.txt", prepare, false, |answer, _| assert_eq!(answer, "hello"));
         assert_eq!(answers.await.len(), 1);
     }
 }
 
-/// Waits until an actor has records of this kind.
-async fn until(node: &Node, kind: Kind) {
-    while records_of(node, "probe", kind).await == 0 {
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_waited_for_is_waited_for_again_after_a_power_cut() {
+async fn a_clock_that_is_waited_for_is_waited_for_again_under_the_same_record() {
     for function in ["monotonic-clock#subscribe-duration", "monotonic-clock#subscribe-instant"] {
         let folder = tempfile::tempdir().unwrap();
         let disk = SimDisk::new();
-        let node = Arc::new(node_on(&disk).await);
+        let node = node_on(&disk).await;
         node.start(probe(folder.path())).await.unwrap();
-        let wait = Outgoing::new(function, &b"300"[..]).key("wait");
+        let wait = Outgoing::new(function, &b"700"[..]).key("wait");
         let waiting = tokio::spawn({
             let (node, wait) = (node.clone(), wait.clone());
             async move { node.call(&id("probe"), wait).await }
         });
-        until(&node, Kind::Wait).await;
-        let after = disk.fork();
-        after.crash();
+        // What another process would find, until it finds the wait.
+        let again = loop {
+            assert!(!waiting.is_finished(), "{function}: the wait was never found");
+            node.sync().await.unwrap();
+            let after = disk.fork();
+            after.crash();
+            let again = node_on(&after).await;
+            if records_of(&again, "probe", Kind::Wait).await == 1 {
+                break again;
+            }
+            again.close().await.unwrap();
+        };
         waiting.abort();
         drop(node);
 
-        let node = node_on(&after).await;
-        for k in Kind::ALL { eprintln!("{k:?} {}", records_of(&node, "probe", *k).await); }
-        assert_eq!(node.call(&id("probe"), wait).await.unwrap(), b"waited", "{function}");
-        for k in Kind::ALL { eprintln!("{k:?} {}", records_of(&node, "probe", *k).await); }
-        assert_eq!(records_of(&node, "probe", Kind::Resume).await, 1, "{function}: its turn went on");
-        assert_eq!(records_of(&node, "probe", Kind::Wait).await, 1, "{function}: under the same id");
-        replay(&node, "probe", "probe").await.unwrap();
-        node.close().await.unwrap();
+        assert_eq!(again.call(&id("probe"), wait).await.unwrap(), b"waited", "{function}");
+        assert!(records_of(&again, "probe", Kind::Resume).await >= 1, "{function}: its turn went on");
+        assert_eq!(records_of(&again, "probe", Kind::Wait).await, 1, "{function}: it did not begin another wait");
+        assert_eq!(records_of(&again, "probe", Kind::Wake).await, 1, "{function}");
+        replay(&again, "probe", "probe").await.unwrap();
+        again.close().await.unwrap();
     }
 }
