@@ -159,6 +159,7 @@ fn kind(e: &troupe_runtime::Error) -> (StatusCode, &'static str) {
         E::OtherSettings { .. } => (StatusCode::CONFLICT, "other-settings"),
         E::InitFailed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "init-failed"),
         E::Quarantined { .. } => (StatusCode::SERVICE_UNAVAILABLE, "quarantined"),
+        E::Closing => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         E::AllBusy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "all-busy"),
         E::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid-argument"),
         E::Differs(_) => (StatusCode::UNPROCESSABLE_ENTITY, "differs"),

@@ -54,16 +54,16 @@ enum What {
         of: String,
     },
     /// Write a file that replays anywhere
-    #[command(after_help = "Example:\n  troupe journal export counter -o monday.journal --component")]
+    #[command(after_help = "Example:\n  troupe journal export counter -o monday.journal")]
     Export {
         /// An actor
         actor: String,
         /// The file, - for standard output [default: NAME.journal]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// Put the component into the file, so that it replays alone
+        /// Leave the component out: the file is smaller, and a replay needs --component
         #[arg(long)]
-        component: bool,
+        no_component: bool,
     },
     /// Find the first record in which two journals differ (exit code 3)
     #[command(after_help = "Example:\n  troupe journal diff a.journal b.journal")]
@@ -83,7 +83,9 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     match &args.what {
         What::Show { of: text, from } => show(context, &of(text)?, *from).await,
         What::Verify { of: text } => verify(context, &of(text)?).await,
-        What::Export { actor, output, component } => write(context, &of(actor)?, output.as_deref(), *component).await,
+        What::Export { actor, output, no_component } => {
+            write(context, &of(actor)?, output.as_deref(), !no_component).await
+        }
         What::Diff { left, right } => diff(context, &of(left)?, &of(right)?).await,
     }
 }
@@ -119,7 +121,7 @@ async fn show(context: &Context, of: &Of, from: u64) -> Result<()> {
         let file = files::read(&bytes).map_err(|e| not_a_journal(of, &e))?;
         return print_all(context, &file.records, from).await;
     }
-    Err(damaged(of, &told(of, &report)))
+    Err(damaged(of, &told(&report)))
 }
 
 fn print_line(context: &Context, line: &[u8]) -> Result<()> {
@@ -159,7 +161,7 @@ async fn verify(context: &Context, of: &Of) -> Result<()> {
         Of::File(path) => {
             let bytes = std::fs::read(path).map_err(|e| Failure::read(path, &e))?;
             let report = files::verify_file(&bytes).map_err(|e| not_a_journal(of, &e))?;
-            told(of, &report)
+            told(&report)
         }
         Of::Actor(id) => match Reach::find(context, id).await? {
             Reach::Node(client) => client.get(&format!("/v1/actors/{}/journal/verify", segment(id.as_str()))).await?,
@@ -185,12 +187,12 @@ async fn verify(context: &Context, of: &Of) -> Result<()> {
     if verified.good { Ok(()) } else { Err(damaged(of, &verified)) }
 }
 
-fn records(n: u64) -> String {
+/// A number of records.
+pub fn records(n: u64) -> String {
     format!("{n} record{}", if n == 1 { "" } else { "s" })
 }
 
-fn told(of: &Of, report: &files::FileReport) -> Verified {
-    let _ = of;
+fn told(report: &files::FileReport) -> Verified {
     let mut told = export::told(report.about.actor.as_str(), &report.records);
     told.good = report.is_good();
     told.problems.extend(report.damage.map(str::to_owned));
@@ -202,7 +204,8 @@ fn damaged(of: &Of, verified: &Verified) -> Failure {
     Failure::failed("damaged", format!("{} is damaged: {}", of.name(), verified.problems.join("; ")), help)
 }
 
-fn not_a_journal(of: &Of, e: &troupe_log::Error) -> Failure {
+/// A file that is something else.
+pub fn not_a_journal(of: &Of, e: &troupe_log::Error) -> Failure {
     Failure::failed(
         "not-a-journal",
         format!("{}: {e}", of.name()),
@@ -308,6 +311,7 @@ async fn diff(context: &Context, left: &Of, right: &Of) -> Result<()> {
     Err(Failure::differs(format!("the journals differ from record {} on", found.seq), ""))
 }
 
-async fn file(context: &Context, of: &Of) -> Result<files::Export> {
+/// A journal file, read and found good.
+pub async fn file(context: &Context, of: &Of) -> Result<files::Export> {
     files::read(&of.bytes(context).await?).map_err(|e| not_a_journal(of, &e))
 }

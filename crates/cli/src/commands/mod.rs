@@ -7,6 +7,7 @@ mod inspect;
 mod journal;
 mod new;
 mod ps;
+mod replay;
 mod run;
 mod send;
 mod start;
@@ -37,6 +38,8 @@ pub enum Command {
     Ps(ps::Args),
     /// Stop an actor, or the node
     Stop(stop::Args),
+    /// Run a journal again and compare every call
+    Replay(replay::Args),
     /// Say what a component file is
     Inspect(inspect::Args),
     /// Show, check, export and compare journals
@@ -54,6 +57,7 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Run(args) => run::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Journal(args) => host(journal::run(context, &args)),
+        Command::Replay(args) => host(replay::run(context, &args)),
         Command::Start(args) => ask(start::run(context, &args)),
         Command::Call(args) => ask(call::run(context, &args)),
         Command::Send(args) => ask(send::run(context, &args)),

@@ -1,0 +1,139 @@
+//! `troupe replay`: a journal against its component, or another one, call by call. Touches nothing outside.
+//!
+//! Exit code 3 and the first difference, or 0 and how much was identical.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use troupe_log::{Seq, export};
+use troupe_runtime::boundary::Divergence;
+use troupe_runtime::replay::{JournalSource, Replay, ReplayCode, Replayed};
+use troupe_server::wire::Payload;
+
+use super::journal::{file, records};
+use crate::context::Context;
+use crate::failure::{Failure, Result};
+use crate::journals::Of;
+use crate::output::plain;
+
+/// Arguments.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  troupe replay counter                            of an actor here
+  troupe replay counter.journal                    of an exported file, on any machine
+  troupe replay counter --component changed.wasm   would it have done the same? The first difference, exit code 3
+  troupe replay counter --until 120                stops there and shows the actor's state")]
+pub struct Args {
+    /// An actor, or a journal file
+    #[arg(value_name = "ACTOR|FILE")]
+    of: String,
+    /// Another component in place of the recorded one
+    #[arg(long, value_name = "OTHER.wasm")]
+    component: Option<PathBuf>,
+    /// Stop behind the last turn that ends at or before this record, and show the state
+    #[arg(long, value_name = "N")]
+    until: Option<u64>,
+    /// Print every turn
+    #[arg(long)]
+    turns: bool,
+}
+
+/// Replays, and says how far the same was the same.
+pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let of = Of::parse(&args.of, &context.here)?;
+    let journal = file(context, &of).await?;
+    let component = component(context, args, &of, &journal)?;
+    // A data folder that is at hand saves compiling; without one nothing is written anywhere.
+    let code = match context.data() {
+        Ok(data) => ReplayCode::compile_cached(&component, &data.join("cache")),
+        Err(_) => ReplayCode::compile(&component),
+    };
+    let blobs: HashMap<_, _> = journal.blobs.into_iter().collect();
+    let source = JournalSource::Bytes { records: journal.records.into(), blobs: Arc::new(blobs) };
+    let mut replay = code.and_then(|code| Replay::new(code, source)).map_err(|e| failed(context, e))?;
+    let until = Seq(args.until.unwrap_or(u64::MAX));
+    if args.turns && args.until.is_none() {
+        while let Some(turn) = replay.next_turn().await.map_err(|e| failed(context, e))? {
+            show(context, &turn);
+        }
+    } else {
+        replay.until(until).await.map_err(|e| failed(context, e))?;
+    }
+    let summary = replay.summary();
+    let state = match args.until {
+        None => None,
+        Some(_) => Some(replay.state().await.map_err(|e| failed(context, e))?),
+    };
+    if context.out.json {
+        let state =
+            state.map(|s| json!({ "fsm": s.fsm, "memory": s.memory, "saved": s.saved.as_deref().map(Payload::of) }));
+        context.out.value(&json!({
+            "identical": true, "records": summary.records, "turns": summary.turns,
+            "same-component": replay.same_component(), "state": state,
+        }));
+        return Ok(());
+    }
+    context.out.line(format!("identical, {} in {} turns", records(summary.records), summary.turns));
+    if let Some(state) = state {
+        context.out.line(format!("memory: {} bytes", state.memory));
+        if !state.fsm.is_empty() {
+            context.out.line(format!("state: {}", plain(&state.fsm)));
+        }
+        match state.saved.as_deref().map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+            None => context.out.line("saved: the component has no snapshot of its own"),
+            Some((Ok(text), _)) => context.out.line(format!("saved: {}", plain(text))),
+            Some((Err(_), bytes)) => context.out.line(format!("saved: 0x{}", hex::encode(bytes))),
+        }
+    }
+    Ok(())
+}
+
+/// The component to run: the one named, else the one in the file.
+fn component(context: &Context, args: &Args, of: &Of, journal: &export::Export) -> Result<Vec<u8>> {
+    if let Some(path) = &args.component {
+        let path = context.here.join(path);
+        return std::fs::read(&path).map_err(|e| Failure::read(&path, &e));
+    }
+    journal.blobs.get(&journal.about.component).cloned().ok_or_else(|| {
+        Failure::failed(
+            "no-component",
+            format!("{} does not hold its component {}", of.name(), journal.about.component),
+            "name it with --component FILE.wasm; `troupe journal export` puts it into the file unless told not to",
+        )
+    })
+}
+
+fn show(context: &Context, turn: &Replayed) {
+    let about = turn.message_type.as_deref().unwrap_or(turn.kind.name());
+    if context.out.json {
+        context.out.value(&json!({
+            "turn": turn.number, "began": turn.began.0, "last": turn.last.0, "kind": turn.kind.name(),
+            "type": turn.message_type, "ended": turn.ended, "fault": turn.faulted, "head": turn.head.to_string(),
+        }));
+    } else {
+        let line = format!("turn {}  records {}..{}  {about}  ->  {}", turn.number, turn.began, turn.last, turn.ended);
+        context.out.line(plain(&line));
+    }
+}
+
+fn failed(context: &Context, e: troupe_runtime::Error) -> Failure {
+    match e {
+        troupe_runtime::Error::Differs(Divergence { seq, function, expected, actual }) => {
+            if context.out.json {
+                context.out.value(&json!({
+                    "identical": false, "seq": seq.0, "function": function, "expected": expected, "actual": actual,
+                }));
+            }
+            Failure::differs(
+                format!(
+                    "the replay differs at record {seq}, {function}\n  the journal has: {expected}\n  the component:   {actual}"
+                ),
+                "",
+            )
+        }
+        e => Failure::failed("replay", e, ""),
+    }
+}
