@@ -259,7 +259,8 @@ fn journals_read_from_anywhere(subject: &dyn Subject) {
         let seqs: Vec<u64> = records(&bytes).map(|r| r.expect("whole").seq.0).collect();
         assert_eq!(seqs, (from..90).collect::<Vec<_>>(), "from {from}");
     }
-    for (wrong, life) in [(&b, Incarnation(7)), (&actor(9), Incarnation(0)), (&a, Incarnation(0))] {
+    for (wrong, life) in [(&b, Incarnation(7)), (&actor(9), Incarnation(0)), (&a, Incarnation(0)), (&a, Incarnation(2))]
+    {
         let got = store.journal(wrong, life, tail.tail, Seq(0));
         assert!(matches!(got, Err(Error::NoBatch { .. })), "{wrong} {life}");
     }

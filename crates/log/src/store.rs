@@ -283,3 +283,58 @@ impl Drop for SyncFuture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    struct Count(AtomicUsize);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn those_who_wait_are_woken_once_their_position_is_durable_and_not_before() {
+        let waiters = Arc::new(Waiters::default());
+        let woken = Arc::new(Count(AtomicUsize::new(0)));
+        let waker = Waker::from(woken.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut futures: Vec<_> = [10, 20, 20, 30].map(|p| SyncFuture::waiting(&waiters, Position(p))).into();
+        for future in &mut futures {
+            assert!(Pin::new(&mut *future).poll(&mut cx).is_pending());
+            assert!(Pin::new(future).poll(&mut cx).is_pending(), "polled again");
+        }
+        waiters.advance(20);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "20 is durable when the end is past it");
+        waiters.advance(21);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 3);
+        let last = futures.pop();
+        assert!(futures.iter_mut().all(|f| matches!(Pin::new(f).poll(&mut cx), Poll::Ready(Ok(())))));
+        assert_eq!(waiters.waiting.lock().len(), 1);
+        drop(last);
+        assert!(waiters.waiting.lock().is_empty(), "a dropped future waits no more");
+    }
+
+    /// "After a failed write or sync nothing that waited is ever reported durable."
+    #[test]
+    fn after_a_stop_nothing_becomes_durable() {
+        let waiters = Arc::new(Waiters::default());
+        waiters.advance(10);
+        let mut future = SyncFuture::waiting(&waiters, Position(10));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut future).poll(&mut cx).is_pending());
+        waiters.stop("the first reason");
+        waiters.stop("another");
+        waiters.advance(100);
+        assert_eq!(waiters.durable(), 10);
+        assert!(matches!(waiters.state(Position(9)), Some(Ok(()))));
+        let Poll::Ready(Err(Error::Stopped { why })) = Pin::new(&mut future).poll(&mut cx) else {
+            panic!("not stopped");
+        };
+        assert_eq!(&*why, "the first reason");
+    }
+}

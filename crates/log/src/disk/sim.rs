@@ -139,6 +139,15 @@ impl State {
         }
     }
 
+    fn restart(&mut self) {
+        self.locks.clear();
+        self.power_cycle += 1;
+        self.operations = 0;
+        self.cut_at = None;
+        self.fail_write_at = None;
+        self.fail_sync_at = None;
+    }
+
     fn used(&self) -> u64 {
         self.names.values().filter_map(|id| self.files.get(id)).map(|f| f.len).sum()
     }
@@ -160,11 +169,12 @@ impl SimDisk {
         Self::default()
     }
 
-    /// A copy of the disk at this moment, unsynced writes included; open files stay with the original.
+    /// A copy of the disk at this moment, as the next process sees it if this one is killed now: nothing
+    /// is lost, what was not synced still is not, locks are free, and the failures that were set are
+    /// over. Open files stay with the original.
     pub fn fork(&self) -> SimDisk {
         let mut state = self.0.lock().clone();
-        state.power_cycle += 1;
-        state.locks.clear();
+        state.restart();
         SimDisk(Arc::new(Mutex::new(state)))
     }
 
@@ -191,12 +201,7 @@ impl SimDisk {
         }
         let named: BTreeSet<u64> = state.names.values().copied().collect();
         state.files.retain(|id, _| named.contains(id));
-        state.locks.clear();
-        state.power_cycle += 1;
-        state.operations = 0;
-        state.cut_at = None;
-        state.fail_write_at = None;
-        state.fail_sync_at = None;
+        state.restart();
     }
 
     /// How many operations changed the disk since the last crash.
@@ -213,6 +218,12 @@ impl SimDisk {
     pub fn cut_after(&self, operations: u64) {
         let mut state = self.0.lock();
         state.cut_at = Some(state.operations + operations);
+    }
+
+    /// Whether the power that [`cut_after`](SimDisk::cut_after) speaks of is gone.
+    pub fn is_cut(&self) -> bool {
+        let state = self.0.lock();
+        state.cut_at.is_some_and(|at| state.operations > at)
     }
 
     /// After that many more writes, every write fails.

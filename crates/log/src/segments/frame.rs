@@ -201,10 +201,9 @@ impl Segment {
         self.base + self.len
     }
 
-    /// The same file, made longer.
+    /// The same file, made longer. The length is durable with the first frame that needs it.
     pub fn grow(&self, layout: &Layout, len: u64) -> io::Result<Self> {
         self.file.allocate(len)?;
-        self.sync()?;
         Ok(Self::new(layout, self.index, len, self.file.clone()))
     }
 }

@@ -129,48 +129,62 @@ fn torn_at_every_byte() {
     assert_eq!(held[len - 1], 2, "one byte short is not the whole batch");
 }
 
-/// The power goes at every single operation of the disk: opening, rolling over, checkpoints, closing.
-#[test]
-fn cut_at_every_operation_of_the_disk() {
-    let run = |disk: &SimDisk| {
-        let mut writer = Writer::new(31);
-        let mut states = vec![Model::default()];
-        let mut durable = 0;
-        let mut batch = Batch::new();
-        let mut go = || -> Result<(), crate::Error> {
-            for round in 0..3 {
-                let Opened { store, .. } = open(Arc::new(disk.clone()), &options())?;
-                for i in 0..25 {
-                    writer.random_batch(&mut batch, 1500);
-                    // An append may fail after the batch was counted in: it is then an extra state.
-                    states.push(writer.model.clone());
-                    let position = writer.append(&*store, &mut batch)?;
-                    *states.last_mut().unwrap() = writer.model.clone();
-                    if i % 3 == 0 {
+/// What a process did until its disk failed.
+struct Run {
+    finished: bool,
+    states: Vec<Model>,
+    durable: usize,
+    journals: Journals,
+}
+
+/// Opens, appends over several segments, closes, a few times.
+fn run(disk: &SimDisk, rounds: usize) -> Run {
+    let mut writer = Writer::new(31);
+    let mut states = vec![Model::default()];
+    let mut durable = 0;
+    let mut batch = Batch::new();
+    let mut go = || -> Result<(), crate::Error> {
+        for round in 0..rounds {
+            let Opened { store, .. } = open(Arc::new(disk.clone()), &options())?;
+            // Opening has synced what was there.
+            durable = states.len() - 1;
+            for i in 0..25 {
+                writer.random_batch(&mut batch, if i == 13 { 9000 } else { 1500 });
+                // An append may fail after the batch was counted in: it is then an extra state.
+                states.push(writer.model.clone());
+                let position = writer.append(&*store, &mut batch)?;
+                *states.last_mut().unwrap() = writer.model.clone();
+                match i % 3 {
+                    0 => {
                         store.sync_blocking(position)?;
                         durable = states.len() - 1;
                     }
+                    1 => store.flush(position)?,
+                    _ => (),
                 }
-                if round > 0 {
-                    store.close()?;
-                    durable = states.len() - 1;
-                }
-                drop(store);
+            }
+            if round > 0 {
+                store.close()?;
                 durable = states.len() - 1;
             }
-            Ok(())
-        };
-        let result = go();
-        (result.is_ok(), states, durable, writer.journals)
+        }
+        Ok(())
     };
+    let finished = go().is_ok();
+    Run { finished, states, durable, journals: writer.journals }
+}
+
+/// The power goes at every single operation of the disk: opening, rolling over, checkpoints, closing.
+#[test]
+fn cut_at_every_operation_of_the_disk() {
     let whole = SimDisk::new();
-    assert!(run(&whole).0);
+    assert!(run(&whole, 3).finished);
     let operations = whole.operations();
     assert!(operations > 150, "{operations} operations");
     for n in 0..operations {
         let disk = SimDisk::new();
         disk.cut_after(n);
-        let (finished, states, durable, journals) = run(&disk);
+        let Run { finished, states, durable, journals } = run(&disk, 3);
         assert!(!finished, "cut after {n} of {operations}");
         for (name, names) in [("names lost", false), ("names kept", true)] {
             let fork = disk.fork();
@@ -181,4 +195,39 @@ fn cut_at_every_operation_of_the_disk() {
             }
         }
     }
+}
+
+/// A process is killed at every operation, which leaves unsynced writes; the power goes at every
+/// operation of the next process's opening; of the unsynced writes only the newest survive, or all but
+/// the oldest. "A new process treats nothing as durable before its own first sync."
+#[test]
+fn killed_at_every_operation_then_cut_while_opening() {
+    let whole = SimDisk::new();
+    assert!(run(&whole, 1).finished);
+    let mut openings = 0;
+    for n in 0..whole.operations() {
+        let disk = SimDisk::new();
+        disk.cut_after(n);
+        let Run { states, durable, journals, .. } = run(&disk, 1);
+        let killed = disk.fork();
+        for m in 0.. {
+            let again = killed.fork();
+            again.cut_after(m);
+            let opened = open(Arc::new(again.clone()), &options());
+            let done = opened.is_ok() && !again.is_cut();
+            for (name, lost) in [("only the newest write of a file survives", 1), ("all but the oldest", 0)] {
+                let cut = again.fork();
+                cut.crash_keeping(true, |w| {
+                    let survives = if lost == 1 { w.index + 1 == w.of } else { w.index > 0 };
+                    if survives { 0..w.len } else { 0..0 }
+                });
+                check(&cut, &states, durable, &journals, &format!("killed at {n}, cut at {m}, {name}"));
+                openings += 1;
+            }
+            if done {
+                break;
+            }
+        }
+    }
+    assert!(openings > 1000, "{openings} openings");
 }
