@@ -51,7 +51,11 @@ const CASES: &[(&str, &str, Says)] = &[
     ("insecure#get-insecure-random-bytes", "100000", Like(|text| text.len() == 200_000)),
     ("insecure#get-insecure-random-bytes", "100001", Fault("100001 random bytes")),
     ("insecure#get-insecure-random-u64", "", Like(|text| text.parse::<u64>().is_ok())),
-    ("insecure-seed#insecure-seed", "", Like(|text| text.split(' ').filter_map(|n| n.parse::<u64>().ok()).count() == 2)),
+    (
+        "insecure-seed#insecure-seed",
+        "",
+        Like(|text| text.split(' ').filter_map(|n| n.parse::<u64>().ok()).count() == 2),
+    ),
     ("tcp-create-socket#create-tcp-socket", "", Text("err: access-denied")),
     ("udp-create-socket#create-udp-socket", "", Text("err: access-denied")),
     ("tcp#tcp-socket.start-connect", "", Text("err: access-denied")),
@@ -64,6 +68,9 @@ const CASES: &[(&str, &str, Says)] = &[
     ("types#descriptor.write-via-stream", "b.txt|streamed", Text("()")),
     ("types#descriptor.append-via-stream", "b.txt| more", Text("()")),
     ("types#descriptor.read-via-stream", "b.txt", Text("streamed more")),
+    ("streams#output-stream.in-pieces", "c.txt|pieces", Text("pieces")),
+    ("streams#output-stream.blocking-splice", "b.txt|c.txt", Text("12")),
+    ("types#descriptor.read", "c.txt", Text("treamed more")),
     ("types#descriptor.set-size", "b.txt|8", Text("done")),
     ("types#descriptor.stat-at", "b.txt", Text("DescriptorType::RegularFile 8")),
     ("types#descriptor.metadata-hash-at", "b.txt", Like(|text| text.len() >= 17)),
@@ -180,7 +187,8 @@ async fn a_change_in_a_directory_for_reading_only_is_refused_and_recorded_as_a_d
     assert_eq!(records_of(&node, "probe", Kind::Denial).await, changes.len());
     // The one intent is that of the open that reads.
     assert_eq!(records_of(&node, "probe", Kind::Intent).await, 1);
-    let names: Vec<_> = std::fs::read_dir(folder.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path().join("data")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["a.txt"]);
     replay(&node, "probe", "probe").await.unwrap();
     node.close().await.unwrap();

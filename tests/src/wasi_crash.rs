@@ -42,12 +42,17 @@ async fn stop_everywhere(
         }
 
         let node = node_on(&disk).await;
-        let answer = node.call(&id("probe"), call).await.unwrap_or_else(|error| panic!("after {operations}, killed: {killed}: {error}"));
+        let answer = node
+            .call(&id("probe"), call)
+            .await
+            .unwrap_or_else(|error| panic!("after {operations}, killed: {killed}: {error}"));
         let answer = String::from_utf8(answer).unwrap();
         check(&answer, &folder.path().join("data"));
         answers.insert(answer);
         resumed += records_of(&node, "probe", Kind::Resume).await;
-        replay(&node, "probe", "probe").await.unwrap_or_else(|error| panic!("after {operations}, killed: {killed}: {error}"));
+        replay(&node, "probe", "probe")
+            .await
+            .unwrap_or_else(|error| panic!("after {operations}, killed: {killed}: {error}"));
         node.close().await.unwrap();
         if whole && killed {
             break;
@@ -66,13 +71,19 @@ const UNKNOWN: &str = "whether these bytes were written is unknown";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_append_is_done_at_most_once_and_told_as_unknown_where_nobody_knows() {
     let append = "types#descriptor.append-via-stream";
-    let answers = stop_everywhere(append, "log.txt|x", |_| (), false, |answer, folder| match answer {
-        "()" => assert_eq!(content(folder, "log.txt"), "x"),
-        unknown => {
-            assert!(unknown.contains(UNKNOWN), "{unknown}");
-            assert!(content(folder, "log.txt").len() <= 1, "done twice");
-        }
-    });
+    let answers = stop_everywhere(
+        append,
+        "log.txt|x",
+        |_| (),
+        false,
+        |answer, folder| match answer {
+            "()" => assert_eq!(content(folder, "log.txt"), "x"),
+            unknown => {
+                assert!(unknown.contains(UNKNOWN), "{unknown}");
+                assert!(content(folder, "log.txt").len() <= 1, "done twice");
+            }
+        },
+    );
     let answers = answers.await;
     assert_eq!(answers.len(), 2, "{answers:?}");
 }
@@ -80,25 +91,43 @@ async fn an_append_is_done_at_most_once_and_told_as_unknown_where_nobody_knows()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_repeat_in_the_grant_an_append_is_done_at_least_once() {
     let append = "types#descriptor.append-via-stream";
-    let answers = stop_everywhere(append, "log.txt|x", |_| (), true, |answer, folder| {
-        assert_eq!(answer, "()");
-        assert!(content(folder, "log.txt").starts_with('x'));
-    });
+    let answers = stop_everywhere(
+        append,
+        "log.txt|x",
+        |_| (),
+        true,
+        |answer, folder| {
+            assert_eq!(answer, "()");
+            assert!(content(folder, "log.txt").starts_with('x'));
+        },
+    );
     assert_eq!(answers.await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_at_an_offset_is_done_again_and_the_file_is_not_truncated_again() {
     // The file is created and truncated by the open, then written: the first 5 bytes, then synced.
-    let answers = stop_everywhere("types#descriptor.write", "a.txt|hello", |_| (), false, |answer, folder| {
-        assert_eq!(answer, "5");
-        assert_eq!(content(folder, "a.txt"), "hello");
-    });
+    let answers = stop_everywhere(
+        "types#descriptor.write",
+        "a.txt|hello",
+        |_| (),
+        false,
+        |answer, folder| {
+            assert_eq!(answer, "5");
+            assert_eq!(content(folder, "a.txt"), "hello");
+        },
+    );
     assert_eq!(answers.await.len(), 1);
-    let answers = stop_everywhere("types#descriptor.write-via-stream", "a.txt|hello", |_| (), false, |answer, folder| {
-        assert_eq!(answer, "()");
-        assert_eq!(content(folder, "a.txt"), "hello");
-    });
+    let answers = stop_everywhere(
+        "types#descriptor.write-via-stream",
+        "a.txt|hello",
+        |_| (),
+        false,
+        |answer, folder| {
+            assert_eq!(answer, "()");
+            assert_eq!(content(folder, "a.txt"), "hello");
+        },
+    );
     assert_eq!(answers.await.len(), 1);
 }
 
@@ -123,6 +152,28 @@ async fn a_file_is_read_on_where_it_had_been_read_to() {
         let answers = stop_everywhere(read, "a.txt", prepare, false, |answer, _| assert_eq!(answer, "hello"));
         assert_eq!(answers.await.len(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_files_go_on_where_they_had_got_to() {
+    let answers = stop_everywhere(
+        "streams#output-stream.in-pieces",
+        "a.txt|pieces",
+        |_| (),
+        false,
+        |answer, folder| {
+            assert_eq!(answer, "pieces");
+            assert_eq!(content(folder, "a.txt"), "pieces");
+        },
+    );
+    assert_eq!(answers.await.len(), 1);
+    let prepare = |folder: &Path| std::fs::write(folder.join("a.txt"), "a source").unwrap();
+    let splice = "streams#output-stream.blocking-splice";
+    let answers = stop_everywhere(splice, "a.txt|b.txt", prepare, false, |answer, folder| {
+        assert_eq!(answer, "7");
+        assert_eq!(content(folder, "b.txt"), " source");
+    });
+    assert_eq!(answers.await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -90,7 +90,11 @@ impl Boundary {
                         if package.is_some() {
                             let linker: &mut Linker<Guest> = linker.get_or_insert_with(|| self.linker.clone());
                             // Nothing ever makes one.
-                            linker.instance(interface)?.resource(name, ResourceType::host_dynamic(number), |_, _| Ok(()))?;
+                            linker.instance(interface)?.resource(
+                                name,
+                                ResourceType::host_dynamic(number),
+                                |_, _| Ok(()),
+                            )?;
                         }
                     }
                     (ComponentItem::ComponentFunc(_), Some(package)) => {

@@ -268,7 +268,9 @@ pub fn has_resource(ty: &Type) -> bool {
         Type::Variant(ty) => ty.cases().any(|case| case.ty.is_some_and(|ty| has_resource(&ty))),
         Type::Option(ty) => has_resource(&ty.ty()),
         Type::Result(ty) => ty.ok().is_some_and(|ty| has_resource(&ty)) || ty.err().is_some_and(|ty| has_resource(&ty)),
-        Type::Bool | Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => false,
+        Type::Bool | Type::S8 | Type::U8 | Type::S16 | Type::U16 | Type::S32 | Type::U32 | Type::S64 | Type::U64 => {
+            false
+        }
         Type::Float32 | Type::Float64 | Type::Char | Type::String | Type::Enum(_) | Type::Flags(_) => false,
     }
 }

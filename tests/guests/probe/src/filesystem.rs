@@ -4,6 +4,7 @@ use crate::Probe;
 use crate::cli::said;
 use crate::wasi::filesystem::preopens;
 use crate::wasi::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
+use crate::wasi::io::streams::StreamError;
 
 pub const PROBES: &[Probe] = &[
     ("preopens#get-directories", |_| {
@@ -106,6 +107,48 @@ pub const PROBES: &[Probe] = &[
             }
             names.sort();
             Ok(names.join("\n"))
+        })
+    }),
+    // Byte by byte through one stream in and another out, with the folder's descriptor gone by then.
+    ("streams#output-stream.in-pieces", |argument| {
+        let (path, text) = halves(argument);
+        within(|root| {
+            let out = create(root, path)?.write_via_stream(0)?;
+            for byte in text.as_bytes() {
+                if let Err(error) = out.blocking_write_and_flush(&[*byte]) {
+                    return Ok(said(Err::<(), _>(error)));
+                }
+            }
+            let file = open(root, path, OpenFlags::empty(), DescriptorFlags::READ)?;
+            let stream = file.read_via_stream(0)?;
+            drop(file);
+            let mut read = Vec::new();
+            loop {
+                match stream.blocking_read(1) {
+                    Ok(byte) => read.extend(byte),
+                    Err(StreamError::Closed) => return Ok(String::from_utf8_lossy(&read).into_owned()),
+                    Err(error) => return Ok(said(Err::<(), _>(error))),
+                }
+            }
+        })
+    }),
+    // All but the first byte of one file into another, two bytes at a time.
+    ("streams#output-stream.blocking-splice", |argument| {
+        let (from, to) = halves(argument);
+        within(|root| {
+            let source = open(root, from, OpenFlags::empty(), DescriptorFlags::READ)?.read_via_stream(0)?;
+            let out = create(root, to)?.write_via_stream(0)?;
+            if let Err(error) = source.blocking_skip(1) {
+                return Ok(said(Err::<(), _>(error)));
+            }
+            let mut moved = 0;
+            loop {
+                match out.blocking_splice(&source, 2) {
+                    Ok(bytes) => moved += bytes,
+                    Err(StreamError::Closed) => return Ok(moved.to_string()),
+                    Err(error) => return Ok(said(Err::<(), _>(error))),
+                }
+            }
         })
     }),
     ("types#descriptor.get-flags", |_| within(|root| Ok(format!("{:?}", root.get_flags()?)))),

@@ -89,8 +89,9 @@ impl Files {
     /// The granted directories as new descriptors, with the names that the guest sees.
     pub(super) fn directories(guest: &mut Guest) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let granted = super::wasi(guest).files.preopens.iter();
-        let granted: Vec<_> =
-            granted.map(|one| Ok((one.dirs()?.dir.clone(), one.grant.guest.clone()))).collect::<wasmtime::Result<_>>()?;
+        let granted: Vec<_> = granted
+            .map(|one| Ok((one.dirs()?.dir.clone(), one.grant.guest.clone())))
+            .collect::<wasmtime::Result<_>>()?;
         let mut made = Vec::with_capacity(granted.len());
         for (number, (dir, name)) in granted.into_iter().enumerate() {
             let descriptor = guest.table.push(Descriptor::Dir(dir))?;
@@ -253,16 +254,14 @@ pub(super) fn write(guest: &mut Guest, logical: u32) -> Effect {
     let files = &super::wasi(guest).files;
     let writer = match real {
         Some(real) => files.writers.get(&real).copied(),
-        None => files.recorded_streams.get(&logical).map(|stream| Writer {
-            preopen: stream.origin.preopen,
-            appends: stream.place == Place::Append,
-        }),
+        None => files
+            .recorded_streams
+            .get(&logical)
+            .map(|stream| Writer { preopen: stream.origin.preopen, appends: stream.place == Place::Append }),
     };
     match writer {
         None => Effect::Deferred,
-        Some(writer) => {
-            class_in(guest, writer.preopen, if writer.appends { Effect::Once } else { Effect::Repeatable })
-        }
+        Some(writer) => class_in(guest, writer.preopen, if writer.appends { Effect::Once } else { Effect::Repeatable }),
     }
 }
 
@@ -369,7 +368,8 @@ fn open_by(guest: &mut Guest, origin: Origin) -> wasmtime::Result<Option<u32>> {
         let base = guest.table.push(Descriptor::Dir(dirs.at_once))?;
         let how = if origin.directory { OpenFlags::DIRECTORY } else { OpenFlags::empty() };
         let below = Resource::new_borrow(base.rep());
-        let opened = guest.filesystem().open_at(below, origin.follow, origin.path.clone(), how, origin.flags).now_or_never();
+        let opened =
+            guest.filesystem().open_at(below, origin.follow, origin.path.clone(), how, origin.flags).now_or_never();
         guest.table.delete(base)?;
         let Some(Ok(made)) = opened else { return Ok(None) };
         made

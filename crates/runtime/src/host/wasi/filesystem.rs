@@ -39,7 +39,9 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
             "filesystem-error-code",
             Effect::Read,
             Extra::default().lost(|_| Ok((None,))),
-            |guest: &mut Guest, (error,): (Resource<IoError>,)| Ok((guest.filesystem().filesystem_error_code(error)?,)),
+            |guest: &mut Guest, (error,): (Resource<IoError>,)| {
+                Ok((guest.filesystem().filesystem_error_code(error)?,))
+            },
         )?;
     boundary.interface("wasi:filesystem/preopens@0.2.12")?.func_with(
         "get-directories",
@@ -231,7 +233,9 @@ fn directories(boundary: &mut Boundary) -> wasmtime::Result<()> {
             "[method]directory-entry-stream.read-directory-entry",
             Effect::Read,
             Extra::default().lost(|_| Ok((Err(ErrorCode::Io),))),
-            async |guest: &mut Guest, (stream,): (Resource<ReaddirIterator>,)| -> wasmtime::Result<Answer<Option<DirectoryEntry>>> {
+            async |guest: &mut Guest,
+                   (stream,): (Resource<ReaddirIterator>,)|
+                   -> wasmtime::Result<Answer<Option<DirectoryEntry>>> {
                 Ok((fs(guest.filesystem().read_directory_entry(stream).await)?,))
             },
         )?;

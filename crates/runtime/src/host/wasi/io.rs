@@ -100,12 +100,12 @@ async fn parked<T>(restricted: bool, wait: impl Future<Output = wasmtime::Result
 fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
     fn bytes() -> Extra<(Input, u64), Answer<Vec<u8>>> {
         Extra::default().lost(|guest| types::broken(guest, LOST)).replayed(|guest, (stream, _), (answer,)| {
-            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|bytes| bytes.len() as u64));
+            files::recorded_move(guest, stream.rep(), moved(answer, |bytes| bytes.len() as u64));
         })
     }
     fn count() -> Extra<(Input, u64), Answer<u64>> {
         Extra::default().lost(|guest| types::broken(guest, LOST)).replayed(|guest, (stream, _), (answer,)| {
-            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().copied());
+            files::recorded_move(guest, stream.rep(), moved(answer, |count| *count));
         })
     }
     boundary
@@ -113,10 +113,15 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .resource_async("input-stream", async |guest: &mut Guest, (stream,): (Input,)| {
             HostInputStream::drop(&mut guest.table, stream).await
         })?
-        .func_with("[method]input-stream.read", Effect::Read, bytes(), |guest: &mut Guest, (stream, len): (Input, u64)| {
-            let read = HostInputStream::read(&mut guest.table, stream, len);
-            Ok((types::stream(guest, read)?,))
-        })?
+        .func_with(
+            "[method]input-stream.read",
+            Effect::Read,
+            bytes(),
+            |guest: &mut Guest, (stream, len): (Input, u64)| {
+                let read = HostInputStream::read(&mut guest.table, stream, len);
+                Ok((types::stream(guest, read)?,))
+            },
+        )?
         .func_async_with(
             "[method]input-stream.blocking-read",
             Effect::Read,
@@ -126,10 +131,15 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 Ok((types::stream(guest, read)?,))
             },
         )?
-        .func_with("[method]input-stream.skip", Effect::Read, count(), |guest: &mut Guest, (stream, len): (Input, u64)| {
-            let skipped = guest.table.skip(stream, len);
-            Ok((types::stream(guest, skipped)?,))
-        })?
+        .func_with(
+            "[method]input-stream.skip",
+            Effect::Read,
+            count(),
+            |guest: &mut Guest, (stream, len): (Input, u64)| {
+                let skipped = guest.table.skip(stream, len);
+                Ok((types::stream(guest, skipped)?,))
+            },
+        )?
         .func_async_with(
             "[method]input-stream.blocking-skip",
             Effect::Read,
@@ -155,19 +165,23 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
         Extra::default().lost(|guest| types::broken(guest, LOST)).unknown(|guest| types::broken(guest, UNKNOWN))
     }
     fn contents() -> Extra<(Output, Vec<u8>), Answer<()>> {
-        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(|guest, (stream, bytes), (answer,)| {
-            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| bytes.len() as u64));
-        })
+        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(
+            |guest, (stream, bytes), (answer,)| {
+                files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| bytes.len() as u64));
+            },
+        )
     }
     fn zeroes() -> Extra<(Output, u64), Answer<()>> {
-        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(|guest, (stream, len), (answer,)| {
-            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| *len));
-        })
+        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(
+            |guest, (stream, len), (answer,)| {
+                files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| *len));
+            },
+        )
     }
     fn spliced() -> Extra<(Output, Input, u64), Answer<u64>> {
         answers().class(|guest, (stream, _, _): &(Output, _, _)| files::write(guest, stream.rep())).replayed(
             |guest, (stream, source, _), (answer,)| {
-                let moved = answer.as_ref().ok().copied();
+                let moved = moved(answer, |count| *count);
                 files::recorded_move(guest, stream.rep(), moved);
                 files::recorded_move(guest, source.rep(), moved);
             },
@@ -179,10 +193,15 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             super::wasi(guest).files.stream_closed(stream.rep());
             HostOutputStream::drop(&mut guest.table, stream).await
         })?
-        .func_with("[method]output-stream.check-write", Effect::Read, answers(), |guest: &mut Guest, (stream,): (Output,)| {
-            let permit = guest.table.check_write(stream);
-            Ok((types::stream(guest, permit)?,))
-        })?
+        .func_with(
+            "[method]output-stream.check-write",
+            Effect::Read,
+            answers(),
+            |guest: &mut Guest, (stream,): (Output,)| {
+                let permit = guest.table.check_write(stream);
+                Ok((types::stream(guest, permit)?,))
+            },
+        )?
         .func_async_with(
             "[method]output-stream.write",
             Effect::Deferred,
@@ -203,10 +222,15 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 Ok((types::stream(guest, written)?,))
             },
         )?
-        .func_with("[method]output-stream.flush", Effect::Read, answers(), |guest: &mut Guest, (stream,): (Output,)| {
-            let flushed = HostOutputStream::flush(&mut guest.table, stream);
-            Ok((types::stream(guest, flushed)?,))
-        })?
+        .func_with(
+            "[method]output-stream.flush",
+            Effect::Read,
+            answers(),
+            |guest: &mut Guest, (stream,): (Output,)| {
+                let flushed = HostOutputStream::flush(&mut guest.table, stream);
+                Ok((types::stream(guest, flushed)?,))
+            },
+        )?
         .func_async_with(
             "[method]output-stream.blocking-flush",
             Effect::Read,
@@ -265,6 +289,15 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             },
         )?;
     Ok(())
+}
+
+/// How far a recorded call moved its stream. At the end of what is read it stays there; where it failed nobody knows.
+fn moved<T>(answer: &Result<T, streams::StreamError>, count: impl Fn(&T) -> u64) -> Option<u64> {
+    match answer {
+        Ok(value) => Some(count(value)),
+        Err(streams::StreamError::Closed) => Some(0),
+        Err(streams::StreamError::LastOperationFailed(_)) => None,
+    }
 }
 
 /// Waits until what was handed to a file's stream is in the file, so that a recorded outcome is no promise but a fact. An error

@@ -70,7 +70,12 @@ impl Wasi {
         }
         ctx.args(&about.grants.arguments);
         let lines = |level| Arc::new(Lines::new(node.clone(), about.id.clone(), level));
-        Wasi { ctx: ctx.build(), stdout: lines(Level::INFO), stderr: lines(Level::WARN), files: Files::new(&about.grants.filesystem) }
+        Wasi {
+            ctx: ctx.build(),
+            stdout: lines(Level::INFO),
+            stderr: lines(Level::WARN),
+            files: Files::new(&about.grants.filesystem),
+        }
     }
 }
 

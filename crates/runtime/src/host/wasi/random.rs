@@ -8,14 +8,16 @@ use crate::boundary::{Boundary, Effect, Guest, LimitReached};
 
 /// Registers the package.
 pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
-    boundary
-        .interface("wasi:random/random@0.2.12")?
-        .func("get-random-bytes", Effect::Read, bytes)?
-        .func("get-random-u64", Effect::Read, number)?;
-    boundary
-        .interface("wasi:random/insecure@0.2.12")?
-        .func("get-insecure-random-bytes", Effect::Read, bytes)?
-        .func("get-insecure-random-u64", Effect::Read, number)?;
+    boundary.interface("wasi:random/random@0.2.12")?.func("get-random-bytes", Effect::Read, bytes)?.func(
+        "get-random-u64",
+        Effect::Read,
+        number,
+    )?;
+    boundary.interface("wasi:random/insecure@0.2.12")?.func("get-insecure-random-bytes", Effect::Read, bytes)?.func(
+        "get-insecure-random-u64",
+        Effect::Read,
+        number,
+    )?;
     boundary.interface("wasi:random/insecure-seed@0.2.12")?.func(
         "insecure-seed",
         Effect::Read,

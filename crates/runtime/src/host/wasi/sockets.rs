@@ -6,12 +6,7 @@
 use crate::boundary::Boundary;
 
 const FUNCTIONS: &[(&str, &[&str])] = &[
-    (
-        "wasi:sockets/instance-network@0.2.12",
-        &[
-            "instance-network",
-        ],
-    ),
+    ("wasi:sockets/instance-network@0.2.12", &["instance-network"]),
     (
         "wasi:sockets/ip-name-lookup@0.2.12",
         &[
@@ -53,12 +48,7 @@ const FUNCTIONS: &[(&str, &[&str])] = &[
             "[method]tcp-socket.shutdown",
         ],
     ),
-    (
-        "wasi:sockets/tcp-create-socket@0.2.12",
-        &[
-            "create-tcp-socket",
-        ],
-    ),
+    ("wasi:sockets/tcp-create-socket@0.2.12", &["create-tcp-socket"]),
     (
         "wasi:sockets/udp@0.2.12",
         &[
@@ -82,12 +72,7 @@ const FUNCTIONS: &[(&str, &[&str])] = &[
             "[method]outgoing-datagram-stream.subscribe",
         ],
     ),
-    (
-        "wasi:sockets/udp-create-socket@0.2.12",
-        &[
-            "create-udp-socket",
-        ],
-    ),
+    ("wasi:sockets/udp-create-socket@0.2.12", &["create-udp-socket"]),
 ];
 
 /// Registers the denial.

@@ -4,8 +4,8 @@
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, MetadataHashValue, NewTimestamp,
-    OpenFlags, PathFlags,
+    Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, MetadataHashValue,
+    NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::bindings::io::streams;
 use wasmtime_wasi::p2::{FsResult, IoError, StreamError, StreamResult};
@@ -88,7 +88,10 @@ recordable_enum!(Advice { Normal, Sequential, Random, WillNeed, DontNeed, NoReus
 recordable_record!(MetadataHashValue { lower, upper });
 
 /// A stream's error for the guest, or a trap.
-pub(super) fn stream<T>(guest: &mut Guest, result: StreamResult<T>) -> wasmtime::Result<Result<T, streams::StreamError>> {
+pub(super) fn stream<T>(
+    guest: &mut Guest,
+    result: StreamResult<T>,
+) -> wasmtime::Result<Result<T, streams::StreamError>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(StreamError::Closed) => Ok(Err(streams::StreamError::Closed)),
