@@ -272,6 +272,20 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::SimDisk;
+
+    /// An operating system reports a failed sync once; the next one would say that all is well.
+    #[test]
+    fn after_a_failed_sync_a_segment_never_syncs_again() {
+        let disk = SimDisk::new();
+        let layout = Layout { node: [1; 16], salt: [2; 16], segment: 8192 };
+        let segment = Segment::new(&layout, 0, 8192, disk.create("log/0.seg").unwrap());
+        segment.sync().unwrap();
+        disk.fail_syncs_after(0);
+        assert!(segment.sync().is_err());
+        disk.heal();
+        assert!(segment.sync().is_err());
+    }
 
     #[test]
     fn a_frame_is_valid_unchanged_in_its_place_and_segment_only() {

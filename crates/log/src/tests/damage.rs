@@ -61,6 +61,24 @@ fn any_flipped_byte_of_the_synced_log_is_an_error_and_changes_nothing() {
     }
 }
 
+/// The mark that closing writes says that all before it was synced, the last batch too.
+#[test]
+fn after_a_close_even_the_last_batch_cannot_be_lost_silently() {
+    let disk = SimDisk::new();
+    let opened = open(Arc::new(disk.clone()), &options()).unwrap();
+    let mut batch = Batch::new();
+    batch.put(Table::KEYS, b"k", b"v");
+    let position = opened.store.append(&batch).unwrap();
+    opened.store.close().unwrap();
+    let end = position.0 + 56 + batch.bytes().len() as u64;
+    for offset in position.0..end {
+        let damaged = disk.fork();
+        flip(&damaged, "log/0000000000000000.seg", offset);
+        let error = open(Arc::new(damaged), &options()).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "byte {offset}: {error}");
+    }
+}
+
 #[test]
 fn damage_in_a_sealed_segment_and_a_missing_one_are_found() {
     let (disk, _) = filled(150);
@@ -76,6 +94,42 @@ fn damage_in_a_sealed_segment_and_a_missing_one_are_found() {
     disk.remove("log/0000000000000001.seg").unwrap();
     let error = open(Arc::new(disk), &options()).unwrap_err();
     assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with("1.seg")), "{error}");
+}
+
+/// Nothing follows the damage in its segment: only the next segment shows that it is no torn end.
+#[test]
+fn damage_of_the_end_of_a_sealed_segment_is_found() {
+    let (disk, _) = filled(150);
+    for checkpoint in disk.list("checkpoints").unwrap() {
+        disk.remove(&format!("checkpoints/{checkpoint}")).unwrap();
+    }
+    let name = "log/0000000000000001.seg";
+    let file = disk.open(name).unwrap();
+    let mut bytes = vec![0; file.len().unwrap() as usize];
+    file.read_at(0, &mut bytes).unwrap();
+    let end = bytes.windows(4).rposition(|w| w == b"TRF\x03").unwrap() as u64;
+    flip(&disk, name, end);
+    let error = open(Arc::new(disk), &options()).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { path, offset, .. } if path.ends_with("1.seg") && *offset == end));
+}
+
+/// A description from an old copy beside a newer log: two nodes could have the same epoch.
+#[test]
+fn an_older_description_of_the_folder_is_refused() {
+    let (disk, _) = filled(1);
+    let read = |disk: &SimDisk| {
+        let file = disk.open("troupe.meta").unwrap();
+        let mut text = vec![0; file.len().unwrap() as usize];
+        file.read_at(0, &mut text).unwrap();
+        text
+    };
+    let old = read(&disk);
+    for _ in 0..2 {
+        drop(open(Arc::new(disk.clone()), &options()).unwrap());
+    }
+    disk.open("troupe.meta").unwrap().write_at(0, &old).unwrap();
+    let error = open(Arc::new(disk), &options()).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { why, .. } if why.contains("epoch")), "{error}");
 }
 
 #[test]

@@ -202,6 +202,19 @@ fn every_damaged_file_is_bad_and_the_bad_record_is_named() {
     }
 }
 
+/// Somebody who changes a blob can make the file's hash right again, not the blob's.
+#[test]
+fn a_changed_blob_is_found_even_if_the_hash_of_the_file_is_right() {
+    let mut bytes = file(&parts(), &about());
+    let at = bytes.windows(BLOB.len()).position(|w| w == BLOB).unwrap();
+    bytes[at] ^= 1;
+    let end = bytes.len() - 32;
+    let hash = *blake3::hash(&bytes[..end]).as_bytes();
+    bytes[end..].copy_from_slice(&hash);
+    let report = verify_file(&bytes).unwrap();
+    assert_eq!((report.records.is_good(), report.damage), (true, Some("a blob in it was changed")));
+}
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
