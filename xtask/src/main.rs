@@ -1,5 +1,6 @@
 //! The repository's own tasks: `cargo xtask COMMAND`. A command is a file; this one only lists them.
 
+mod bench;
 mod guests;
 mod repo;
 mod test;
@@ -17,6 +18,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure: one table with what each figure is held to, and bench/results/latest.json.
+    Bench(bench::Args),
     /// Build the guests that the tests, the demo and the benchmarks run, and the tools that they need.
     Guests(guests::Args),
     /// Build the guests, then run every test and doc test.
@@ -25,6 +28,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Guests(args) => guests::run(&args),
         Command::Test(args) => test::run(&args),
     };

@@ -1,0 +1,9 @@
+//! What is measured: a file for each kind of work.
+
+pub mod calls;
+pub mod casts;
+pub mod durable;
+pub mod memory;
+pub mod replay;
+pub mod spawn;
+pub mod start;
