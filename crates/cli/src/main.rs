@@ -8,6 +8,7 @@ mod journals;
 mod logs;
 mod output;
 mod payload;
+mod phases;
 mod source;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! `api.json` in the data folder: where the node's API listens, and the token; mode 0600.
 //!
-//! Written whole (a temporary file, then a rename) when the node listens, removed when it stops in order. One that is
+//! Written whole (a temporary file, then a rename) when the node listens, removed when everything is closed. One that is
 //! left behind by a killed node names an address that nobody answers at, which a client takes for "no node runs".
 
 use std::fs::{self, OpenOptions};

@@ -17,4 +17,4 @@ pub mod token;
 pub mod wire;
 
 pub use error::{ApiError, Error};
-pub use serve::{GRACE, Server};
+pub use serve::{GRACE, Place, Server, Sign};

@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -35,6 +36,29 @@ pub(crate) struct Api {
     pub(crate) stop: watch::Sender<bool>,
 }
 
+/// A place to listen at, taken. Clients wait there until the server starts.
+#[derive(Debug)]
+pub struct Place {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Place {
+    /// Takes a loopback address; port 0 is any free one.
+    pub async fn take(address: SocketAddr) -> Result<Self, Error> {
+        if !address.ip().is_loopback() {
+            return Err(Error::NotLoopback { address });
+        }
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => Error::InUse { address },
+            _ => Error::Listen { address, source },
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+}
+
 /// A node's API, listening.
 #[derive(Debug)]
 pub struct Server {
@@ -45,34 +69,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `address` (port 0: any free one), and says in `data` where.
-    pub async fn start(
-        node: Node,
-        address: SocketAddr,
-        data: Option<&Path>,
-        entropy: &dyn Entropy,
-    ) -> Result<Self, Error> {
-        if !address.ip().is_loopback() {
-            return Err(Error::NotLoopback { address });
-        }
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => Error::InUse { address },
-            _ => Error::Listen { address, source },
-        };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+    /// Serves a node, and says in `data` where.
+    pub fn start(place: Place, node: Node, data: Option<&Path>, entropy: &dyn Entropy) -> Result<Self, Error> {
         let token = Token::new(entropy);
-        let endpoint = Endpoint { address, token: token.as_str().to_owned(), pid: std::process::id() };
+        let endpoint = Endpoint { address: place.address, token: token.as_str().to_owned(), pid: std::process::id() };
         let (stop, mut stopped) = watch::channel(false);
         let app = app(Api { node, stop: stop.clone() }, token);
-        let listener = axum::serve::ListenerExt::tap_io(listener, |io| {
+        let listener = place.listener.tap_io(|io| {
             // Without this small answers wait for the acknowledgement of the one before.
             let _ = io.set_nodelay(true);
         });
         let serve = axum::serve(listener, app).with_graceful_shutdown(async move {
             let _ = stopped.wait_for(|stop| *stop).await;
         });
-        // Only now: whoever reads the file finds somebody listening.
         if let Some(data) = data {
             endpoint.write(data).map_err(|source| Error::Endpoint { path: endpoint::path(data), source })?;
         }
@@ -90,14 +99,27 @@ impl Server {
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
-    /// Stops in order.
-    pub async fn close(mut self) {
-        if let Some(data) = &self.data {
-            self.endpoint.remove(data);
-        }
+    /// Stops in order. The folder says where the node is until what this gives is dropped: keep it until all is closed.
+    pub async fn close(mut self) -> Sign {
         self.stop.send_replace(true);
         if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
             self.task.abort();
+        }
+        Sign { endpoint: self.endpoint, data: self.data }
+    }
+}
+
+/// The file in the data folder that names a node. Removed when this is dropped.
+#[derive(Debug)]
+pub struct Sign {
+    endpoint: Endpoint,
+    data: Option<PathBuf>,
+}
+
+impl Drop for Sign {
+    fn drop(&mut self) {
+        if let Some(data) = &self.data {
+            self.endpoint.remove(data);
         }
     }
 }

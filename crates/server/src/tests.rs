@@ -1,7 +1,6 @@
 //! The API over its socket, with a node that has no actors: who gets in, and what bad requests get.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use hyper::Method;
 use hyper::body::Bytes;
@@ -15,7 +14,7 @@ use troupe_runtime::node::{Node, NodeOptions};
 use crate::client::{Client, ClientError};
 use crate::endpoint::{self, Endpoint};
 use crate::wire::{Failure, NodeInfo, StartRequest};
-use crate::{Error, Server};
+use crate::{Error, Place, Server};
 
 const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -25,7 +24,8 @@ async fn node() -> Node {
 
 async fn server() -> (TempDir, Server, Client) {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start(node().await, ANY, Some(data.path()), &SystemEntropy).await.unwrap();
+    let place = Place::take(ANY).await.unwrap();
+    let server = Server::start(place, node().await, Some(data.path()), &SystemEntropy).unwrap();
     let client = Client::find(data.path()).unwrap();
     (data, server, client)
 }
@@ -52,11 +52,13 @@ async fn the_client_finds_the_node_by_its_folder_and_not_after_its_end() {
     let info: NodeInfo = client.get("/v1/node").await.unwrap();
     assert_eq!((info.pid, info.actors), (std::process::id(), 0));
     assert_eq!(server.address(), client.endpoint().address);
-    server.close().await;
-    assert!(!endpoint::path(data.path()).exists());
-    assert!(matches!(Client::find(data.path()), Err(ClientError::NotRunning { .. })));
+    let sign = server.close().await;
+    assert!(endpoint::path(data.path()).exists(), "until everything is closed");
     let late = client.get::<NodeInfo>("/v1/node").await;
     assert!(matches!(late, Err(ClientError::NotRunning { .. })), "{late:?}");
+    drop(sign);
+    assert!(!endpoint::path(data.path()).exists());
+    assert!(matches!(Client::find(data.path()), Err(ClientError::NotRunning { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -163,16 +165,13 @@ async fn only_a_free_port_on_loopback_will_do() {
     let taken = TcpListener::bind(ANY).await.unwrap();
     let address = taken.local_addr().unwrap();
     let data = tempfile::tempdir().unwrap();
-    let start = |address: SocketAddr, data: &Path| {
-        let data = data.to_owned();
-        async move { Server::start(node().await, address, Some(&data), &SystemEntropy).await.unwrap_err() }
-    };
-    let e = start(address, data.path()).await;
+    let e = Place::take(address).await.unwrap_err();
     assert!(matches!(e, Error::InUse { .. }) && e.to_string().contains("--listen"), "{e}");
-    assert!(!endpoint::path(data.path()).exists(), "nobody is told of a node that does not listen");
-    let e = start(SocketAddr::from(([0, 0, 0, 0], 0)), data.path()).await;
+    let e = Place::take(SocketAddr::from(([0, 0, 0, 0], 0))).await.unwrap_err();
     assert!(matches!(e, Error::NotLoopback { .. }), "{e}");
-    let e = start(ANY, &data.path().join("none")).await;
+    let nowhere = data.path().join("none");
+    let place = Place::take(ANY).await.unwrap();
+    let e = Server::start(place, node().await, Some(&nowhere), &SystemEntropy).unwrap_err();
     assert!(matches!(e, Error::Endpoint { .. }), "{e}");
 }
 

@@ -12,11 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use troupe_runtime::env::SystemEntropy;
 use troupe_runtime::manifest::ActorSpec;
 use troupe_runtime::node::{Node, NodeOptions, Started};
-use troupe_server::Server;
+use troupe_server::{Place, Server};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::logs;
+use crate::phases;
 use crate::source::Source;
 
 /// Arguments.
@@ -48,6 +49,9 @@ pub struct Args {
     /// Actors that may be in memory at the same time; idle ones make room for others
     #[arg(long, value_name = "NUMBER")]
     live: Option<u32>,
+    /// Keep counts of what the node is in the middle of in this file, for crash tests
+    #[arg(long, value_name = "FILE", hide = true)]
+    phases: Option<PathBuf>,
 }
 
 /// Runs the node until it is told to stop.
@@ -70,48 +74,65 @@ fn actors(context: &Context, args: &Args, data: &Path) -> Result<Vec<ActorSpec>>
 
 async fn serve(context: &Context, args: &Args, data: &Path, actors: Vec<ActorSpec>) -> Result<()> {
     let mut signals = Signals::new()?;
+    // Before anything else: a node whose address is taken leaves no trace.
+    let place = Place::take(args.listen).await.map_err(|e| Failure::failed("listen", e, ""))?;
     let mut options = NodeOptions::at(data);
     if let Some(live) = args.live {
         options.live = live;
     }
+    if let Some(file) = &args.phases {
+        options.watch = Some(phases::write_to(file)?);
+    }
     let node = Node::open(options).await.map_err(|e| opening(e, data))?;
+    let mut server = None;
     let ended = tokio::select! {
-        ended = work(context, args, &node, actors) => ended,
+        ended = work(context, args, place, &node, actors, &mut server) => ended,
         () = signals.next() => Ok(()),
     };
     let closing = async {
         tracing::info!("stopping");
-        node.close().await
+        let sign = match server {
+            Some(server) => Some(server.close().await),
+            None => None,
+        };
+        let closed = node.close().await;
+        drop(sign);
+        closed
     };
     let closed = tokio::select! {
         closed = closing => closed,
         () = signals.next() => {
-            return Err(Failure::failed("interrupted", "stopped before everything had ended", "nothing acknowledged is lost; `troupe run` goes on"));
+            return Err(Failure::failed(
+                "interrupted",
+                "stopped before everything had ended",
+                "nothing acknowledged is lost; `troupe run` goes on",
+            ));
         }
     };
     ended?;
     closed.map_err(|e| Failure::failed("close", e, ""))
 }
 
-/// From the first actor's start to the request to stop.
-async fn work(context: &Context, args: &Args, node: &Node, actors: Vec<ActorSpec>) -> Result<()> {
+/// From the first actor's start to the request to stop. Leaves the server behind, to be closed in order.
+async fn work(
+    context: &Context,
+    args: &Args,
+    place: Place,
+    node: &Node,
+    actors: Vec<ActorSpec>,
+    server: &mut Option<Server>,
+) -> Result<()> {
     let mut started = Vec::with_capacity(actors.len());
     for actor in actors {
         let one = if args.fresh { node.start_fresh(actor).await } else { node.start(actor).await };
         started.push(one.map_err(|e| Failure::failed("start", e, ""))?);
     }
-    let server = Server::start(node.clone(), args.listen, node.data(), &SystemEntropy)
-        .await
-        .map_err(|e| Failure::failed("listen", e, ""))?;
-    announce(context, node, &server, &started);
-    let halted = tokio::select! {
-        () = server.asked_to_stop() => None,
-        why = node.halted() => Some(why),
-    };
-    server.close().await;
-    match halted {
-        None => Ok(()),
-        Some(why) => Err(Failure::failed(
+    let listening = Server::start(place, node.clone(), node.data(), &SystemEntropy);
+    let server = server.insert(listening.map_err(|e| Failure::failed("listen", e, ""))?);
+    announce(context, node, server, &started);
+    tokio::select! {
+        () = server.asked_to_stop() => Ok(()),
+        why = node.halted() => Err(Failure::failed(
             "halted",
             format!("the node stopped by itself: {why}"),
             "nothing acknowledged is lost; put right what is said, then `troupe run` goes on",

@@ -1,12 +1,20 @@
 //! `troupe stop`: ends an actor for good, or the node until it is run again.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use hyper::Method;
 use hyper::body::Bytes;
+use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 use troupe_server::client::segment;
+use troupe_server::endpoint::Endpoint;
 
 use crate::context::Context;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
+
+/// How long a node may take to end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Arguments.
 #[derive(clap::Args, Debug)]
@@ -31,10 +39,32 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         None => (Method::POST, "/v1/node/stop".to_owned(), "the node"),
     };
     client.send(method, &path, &[], Bytes::new()).await?;
+    if args.node {
+        gone(&context.data()?, client.endpoint()).await?;
+    }
     if context.out.json {
         context.out.value(&json!({ "stopped": what }));
     } else {
         context.out.line(format!("stopped {what}"));
+    }
+    Ok(())
+}
+
+/// Waits until the node is closed and the data folder free: it takes down the file that names it last of all.
+async fn gone(data: &Path, endpoint: &Endpoint) -> Result<()> {
+    let process = i32::try_from(endpoint.pid).ok().and_then(Pid::from_raw);
+    let until = Instant::now() + PATIENCE;
+    let there = || Endpoint::read(data).is_ok_and(|named| named.as_ref() == Some(endpoint));
+    // A process that is not a child cannot be waited for in any way that every system has.
+    while there() && process.is_some_and(|process| test_kill_process(process).is_ok()) {
+        if Instant::now() > until {
+            return Err(Failure::failed(
+                "timeout",
+                format!("the node was told to stop, and is still there after {} s", PATIENCE.as_secs()),
+                format!("its log says what it waits for; it is process {}", endpoint.pid),
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
 }
