@@ -31,6 +31,7 @@ struct State {
     power_cycle: u64,
     operations: u64,
     writes: u64,
+    written: u64,
     syncs: u64,
     cut_at: Option<u64>,
     fail_write_at: Option<u64>,
@@ -220,6 +221,11 @@ impl SimDisk {
         state.cut_at = Some(state.operations + operations);
     }
 
+    /// How many bytes were written to files.
+    pub fn written(&self) -> u64 {
+        self.0.lock().written
+    }
+
     /// Whether the power that [`cut_after`](SimDisk::cut_after) speaks of is gone.
     pub fn is_cut(&self) -> bool {
         let state = self.0.lock();
@@ -401,6 +407,7 @@ impl DiskFile for SimFile {
                 return Err(io::Error::other("simulated write error"));
             }
             state.writes += 1;
+            state.written += bytes.len() as u64;
             state.check_room(self.id, offset + bytes.len() as u64)?;
             match state.operate() {
                 Ok(()) => {

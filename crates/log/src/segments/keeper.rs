@@ -29,6 +29,8 @@ pub struct Spare {
     /// The index it has, or will have.
     pub index: u64,
     pub ready: Option<Arc<Segment>>,
+    /// How much of it was filled with zeroes.
+    pub zeroed: u64,
 }
 
 impl Shared {
@@ -75,6 +77,7 @@ impl Shared {
             segment
         };
         spare.ready = None;
+        spare.zeroed = 0;
         self.spare_ready.store(false, Ordering::SeqCst);
         spare.index = segment.end() / self.layout.segment;
         Ok(segment)
@@ -158,22 +161,22 @@ impl Shared {
         if self.zero_asked.load(Ordering::SeqCst) != current + 1 {
             return;
         }
-        let Some(segment) = self.spare.lock().ready.clone() else { return };
-        let mut offset = SEGMENT_HEADER;
-        while offset < segment.len && !self.closing.load(Ordering::SeqCst) {
-            let spare = self.spare.lock();
-            // Once it is in use nothing may be zeroed in it any more.
-            if spare.ready.as_ref().is_none_or(|s| s.index != segment.index) {
+        while !self.closing.load(Ordering::SeqCst) {
+            // Once the segment is in use nothing may be zeroed in it any more, so each piece is written
+            // under the lock.
+            let mut spare = self.spare.lock();
+            let Some(segment) = spare.ready.clone() else { return };
+            let offset = spare.zeroed.max(SEGMENT_HEADER);
+            let n = (segment.len.saturating_sub(offset)).min(ZEROES.len() as u64);
+            if n == 0 || segment.file.write_at(offset, &ZEROES[..n as usize]).is_err() {
                 return;
             }
-            let n = (segment.len - offset).min(ZEROES.len() as u64);
-            if segment.file.write_at(offset, &ZEROES[..n as usize]).is_err() {
-                return;
+            spare.zeroed = offset + n;
+            if spare.zeroed == segment.len {
+                drop(spare);
+                let _ = segment.sync();
             }
-            offset += n;
         }
-        self.zero_asked.store(0, Ordering::SeqCst);
-        let _ = segment.sync();
     }
 }
 

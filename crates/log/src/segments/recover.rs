@@ -79,7 +79,7 @@ pub fn open(disk: Arc<dyn Disk>, options: &Options) -> Result<Opened, Error> {
         front: Mutex::new(Front::new(log.segment.clone(), log.end)),
         writer: Mutex::new(Writer { segment: log.segment.clone() }),
         sync_lock: Mutex::new(()),
-        spare: Mutex::new(Spare { index: log.segment.end() / layout.segment, ready: log.spare }),
+        spare: Mutex::new(Spare { index: log.segment.end() / layout.segment, ready: log.spare, zeroed: 0 }),
         spare_ready: AtomicBool::new(has_spare),
         checkpoint: Mutex::new(newest),
         appended: AtomicU64::new(log.end),

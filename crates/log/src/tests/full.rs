@@ -1,4 +1,4 @@
-//! A full disk: new messages are refused while open turns can still end, and space freed is found.
+//! Space: zero-filling ahead; and a full disk: new messages are refused while open turns can still end, and space freed is found.
 
 use std::sync::Arc;
 
@@ -67,4 +67,41 @@ fn a_blob_that_finds_no_space_says_so_and_leaves_nothing() {
     assert!(matches!(opened.store.put_blob(&[1; 100]), Err(Error::DiskFull { .. })));
     assert_eq!(disk.used(), used);
     opened.store.put_blob(&[1; 10]).unwrap();
+}
+
+/// A spare segment is filled with zeroes once, when the one before it is half full, and never once it is
+/// in use.
+#[test]
+fn the_next_segment_is_zero_filled_once() {
+    let segment = 64 << 10;
+    let options = Options { segment: ByteCount(segment), ..Options::new([3; 32]) };
+    let disk = SimDisk::new();
+    let opened = open(Arc::new(disk.clone()), &options).unwrap();
+    let store = &*opened.store;
+    let mut batch = Batch::new();
+    let append = |batch: &mut Batch, i: u64| {
+        batch.clear();
+        batch.put(Table::KEYS, &i.to_le_bytes(), &[1; 900]);
+        let position = store.append(batch).unwrap();
+        store.flush(position).unwrap();
+        position
+    };
+    let before = disk.written();
+    let mut i = 0;
+    while append(&mut batch, i).0 < segment / 2 + 2000 {
+        i += 1;
+    }
+    let started = std::time::Instant::now();
+    while disk.written() - before < segment - 4096 + segment / 2 - 4096 {
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "never filled");
+        std::thread::yield_now();
+    }
+    while append(&mut batch, i).0 < segment - 3000 {
+        i += 1;
+    }
+    opened.store.close().unwrap();
+    assert!(disk.written() - before < 3 * segment, "filled again and again");
+    drop(opened);
+    let again = open(Arc::new(disk), &options).unwrap();
+    assert_eq!(again.tables[&Table::KEYS].len() as u64, i + 1);
 }
