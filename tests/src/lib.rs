@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod counter;
+mod docs;
 mod faults;
 mod support;
 mod waits;
