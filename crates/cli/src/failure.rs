@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::json;
+use troupe_server::ApiError;
 use troupe_server::client::ClientError;
 
 use crate::output::plain;
@@ -91,6 +92,14 @@ impl From<troupe_runtime::manifest::Error> for Failure {
             Manifest::Read { .. } => Self::failed("io", e, "name the manifest, as in `troupe run path/to/troupe.toml`"),
             _ => Self { code: "manifest".to_owned(), ..Self::usage(e, "") },
         }
+    }
+}
+
+impl From<troupe_runtime::Error> for Failure {
+    /// With the same code and help as over the API.
+    fn from(e: troupe_runtime::Error) -> Self {
+        let ApiError { failure, .. } = e.into();
+        Self { exit: Exit::Failed, code: failure.code, message: failure.message, help: failure.help }
     }
 }
 

@@ -50,8 +50,10 @@ pub enum Error {
 /// An answer that is not 2xx.
 #[derive(Debug)]
 pub struct ApiError {
-    status: StatusCode,
-    failure: Failure,
+    /// Its HTTP status.
+    pub status: StatusCode,
+    /// Its body.
+    pub failure: Failure,
 }
 
 impl ApiError {
@@ -139,11 +141,22 @@ impl From<CallError> for ApiError {
 impl From<troupe_runtime::Error> for ApiError {
     fn from(e: troupe_runtime::Error) -> Self {
         let (status, code) = kind(&e);
-        Self::new(status, code, e, "")
+        Self::new(status, code, &e, help(&e))
     }
 }
 
-/// Every error of the runtime says itself what to do.
+/// Most errors of the runtime say themselves what to do.
+fn help(e: &troupe_runtime::Error) -> &'static str {
+    match e {
+        troupe_runtime::Error::InitFailed { why, .. } if why.contains("exceeds memory limits") => {
+            "the component starts with more memory than the limit: raise `memory` in [limits], as in memory = \"64MiB\""
+        }
+        troupe_runtime::Error::InFile { error, .. } => help(error),
+        _ => "",
+    }
+}
+
+/// The status and the code of an error.
 fn kind(e: &troupe_runtime::Error) -> (StatusCode, &'static str) {
     use troupe_runtime::Error as E;
     match e {

@@ -90,9 +90,11 @@ async fn serve(context: &Context, args: &Args, data: &Path, actors: Vec<ActorSpe
         () = signals.next() => Ok(()),
     };
     let closing = async {
-        tracing::info!("stopping");
         let sign = match server {
-            Some(server) => Some(server.close().await),
+            Some(server) => {
+                tracing::info!("stopping");
+                Some(server.close().await)
+            }
             None => None,
         };
         let closed = node.close().await;
@@ -125,7 +127,7 @@ async fn work(
     let mut started = Vec::with_capacity(actors.len());
     for actor in actors {
         let one = if args.fresh { node.start_fresh(actor).await } else { node.start(actor).await };
-        started.push(one.map_err(|e| Failure::failed("start", e, ""))?);
+        started.push(one.map_err(Failure::from)?);
     }
     let listening = Server::start(place, node.clone(), node.data(), &SystemEntropy);
     let server = server.insert(listening.map_err(|e| Failure::failed("listen", e, ""))?);
