@@ -207,7 +207,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             contents(),
             async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
-                let number = stream.rep();
+                let number = begin(guest, &stream).await?;
                 let written = HostOutputStream::write(&mut guest.table, stream, bytes);
                 settle(guest, number).await?;
                 Ok((types::stream(guest, written)?,))
@@ -218,6 +218,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             contents(),
             async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
+                begin(guest, &stream).await?;
                 let written = guest.table.blocking_write_and_flush(stream, bytes).await;
                 Ok((types::stream(guest, written)?,))
             },
@@ -253,7 +254,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             zeroes(),
             async |guest: &mut Guest, (stream, len): (Output, u64)| {
-                let number = stream.rep();
+                let number = begin(guest, &stream).await?;
                 let written = HostOutputStream::write_zeroes(&mut guest.table, stream, len);
                 settle(guest, number).await?;
                 Ok((types::stream(guest, written)?,))
@@ -264,6 +265,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             zeroes(),
             async |guest: &mut Guest, (stream, len): (Output, u64)| {
+                begin(guest, &stream).await?;
                 let written = guest.table.blocking_write_zeroes_and_flush(stream, len).await;
                 Ok((types::stream(guest, written)?,))
             },
@@ -273,7 +275,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             spliced(),
             async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
-                let number = stream.rep();
+                let number = begin(guest, &stream).await?;
                 let moved = guest.table.splice(stream, source, len);
                 settle(guest, number).await?;
                 Ok((types::stream(guest, moved)?,))
@@ -284,6 +286,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             spliced(),
             async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
+                begin(guest, &stream).await?;
                 let moved = guest.table.blocking_splice(stream, source, len).await;
                 Ok((types::stream(guest, moved)?,))
             },
@@ -298,6 +301,14 @@ fn moved<T>(answer: &Result<T, streams::StreamError>, count: impl Fn(&T) -> u64)
         Err(streams::StreamError::Closed) => Some(0),
         Err(streams::StreamError::LastOperationFailed(_)) => None,
     }
+}
+
+/// Without a journal there is no intent, but a write to a file waits for what its turn has seen all the same.
+async fn begin(guest: &mut Guest, stream: &Output) -> wasmtime::Result<u32> {
+    if !guest.recorder.recording() && super::wasi(guest).files.is_writer(stream.rep()) {
+        guest.gate().await?;
+    }
+    Ok(stream.rep())
 }
 
 /// Waits until what was handed to a file's stream is in the file, so that a recorded outcome is no promise but a fact. An error

@@ -88,3 +88,73 @@ impl OutputStream for LineStream {
         Ok(PERMIT)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use troupe_log::{NodeTime, Store, WallTime};
+
+    use super::*;
+    use crate::actor::message::{CallError, MessageId};
+    use crate::boundary::{Reserved, TimerChange};
+    use crate::service::waits::Waits;
+
+    /// A node of which only the log is there.
+    #[derive(Default)]
+    struct Logged(Mutex<Vec<String>>);
+
+    impl Services for Logged {
+        fn log(&self, actor: &ActorId, level: Level, message: &str) {
+            self.0.lock().push(format!("{level} {actor}: {message}"));
+        }
+        fn node_time(&self) -> NodeTime {
+            unreachable!()
+        }
+        fn wall_time(&self) -> WallTime {
+            unreachable!()
+        }
+        fn entropy(&self, _: &mut [u8]) {
+            unreachable!()
+        }
+        fn store(&self) -> &Arc<dyn Store> {
+            unreachable!()
+        }
+        fn waits(&self) -> &Waits {
+            unreachable!()
+        }
+        fn timer(&self, _: TimerChange) {
+            unreachable!()
+        }
+        fn message_id(&self) -> MessageId {
+            unreachable!()
+        }
+        fn reserve(&self, _: &ActorId, _: usize) -> Result<Box<dyn Reserved>, CallError> {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn output_is_logged_by_line_and_the_rest_when_the_instance_goes() {
+        let node = Arc::new(Logged::default());
+        let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::WARN));
+        let (mut one, mut other) = (LineStream(lines.clone()), LineStream(lines));
+        one.write(Bytes::from_static(b"first\nsec")).unwrap();
+        other.write(Bytes::from_static(b"ond\r\n\nlast \xff")).unwrap();
+        assert_eq!(*node.0.lock(), ["WARN default/a: first", "WARN default/a: second", "WARN default/a: "]);
+        drop((one, other));
+        assert_eq!(node.0.lock()[3..], ["WARN default/a: last \u{fffd}"]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_and_takes_no_more_memory_than_one_piece() {
+        let node = Arc::new(Logged::default());
+        let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::INFO));
+        let mut stream = LineStream(lines.clone());
+        for _ in 0..100 {
+            stream.write(Bytes::from(vec![b'x'; 1000])).unwrap();
+        }
+        let shown = node.0.lock().len();
+        assert_eq!(shown, 100_000 / MAX_LINE);
+        assert!(node.0.lock().iter().all(|line| line.len() == "INFO default/a: ".len() + MAX_LINE));
+        assert!(lines.open.lock().capacity() <= 2 * MAX_LINE);
+    }
+}
