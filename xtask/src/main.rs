@@ -1,6 +1,7 @@
 //! The repository's own tasks: `cargo xtask COMMAND`. A command is a file; this one only lists them.
 
 mod bench;
+mod demo;
 mod guests;
 mod repo;
 mod test;
@@ -20,6 +21,8 @@ struct Cli {
 enum Command {
     /// Measure: one table with what each figure is held to, and bench/results/latest.json.
     Bench(bench::Args),
+    /// Show it: a node, a load, a SIGKILL, and what the journal says.
+    Demo(demo::Args),
     /// Build the guests that the tests, the demo and the benchmarks run, and the tools that they need.
     Guests(guests::Args),
     /// Build the guests, then run every test and doc test.
@@ -29,6 +32,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Guests(args) => guests::run(&args),
         Command::Test(args) => test::run(&args),
     };

@@ -30,9 +30,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         command.env("TROUPE_GUESTS", guests::folder());
         command.env("TROUPE_TOOLS", guests::tools().folder());
         command.env("TROUPE_PYTHON", &python);
+        command.env("TROUPE_BIN", repo::target().join("release/troupe"));
         command
     };
 
+    // The tests drive the command itself.
+    if !passed(&mut command(&["build", "--release", "--workspace", "--bins"]))? {
+        bail!("the workspace does not build");
+    }
     let has_nextest = command(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success());
     let mut tests = if has_nextest {
         command(&["nextest", "run", "--release", "--workspace", "--no-fail-fast"])
