@@ -17,3 +17,8 @@ pub mod service;
 mod error;
 
 pub use error::{Error, Result};
+
+/// The example of docs/embedding.md, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/embedding.md")]
+struct Embedding;
