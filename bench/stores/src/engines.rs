@@ -57,7 +57,7 @@ pub struct Own(pub Arc<dyn Store>);
 pub struct OwnWriter {
     pub batch: Batch,
     step: Step,
-    actor: ActorId,
+    pub actor: ActorId,
     pub last: Option<Position>,
 }
 

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use troupe_log::{Incarnation, Seq};
+
 use crate::engines::{Engine, Item, Own, OwnWriter};
 
 struct Ready {
@@ -79,6 +81,22 @@ fn nanos(n: u64, mut f: impl FnMut(u64)) -> f64 {
     best
 }
 
+/// Records a second of a journal read from its first to its last record.
+fn reading() -> f64 {
+    let dir = tempfile::tempdir().expect("a folder");
+    let own = Own::open(dir.path());
+    let mut writer = OwnWriter::new("reader");
+    for n in 0..500_000 {
+        own.apply(&mut writer, &Item::new(n));
+    }
+    let tail = writer.last.expect("a batch");
+    let started = Instant::now();
+    let reader = own.0.journal(&writer.actor, Incarnation(0), tail, Seq(0)).expect("a journal");
+    let bytes = reader.read_all().expect("its records");
+    assert_eq!(bytes.len() % 245, 0);
+    (bytes.len() / 245) as f64 / started.elapsed().as_secs_f64()
+}
+
 /// Figures in words.
 pub fn own_figures() -> String {
     let dir = tempfile::tempdir().expect("a folder");
@@ -100,11 +118,11 @@ pub fn own_figures() -> String {
         let position = own.0.append(&writer.batch).expect("appends");
         own.0.flush(position).expect("writes");
     });
-    let (many, one) = (waiting(1000), waiting(1));
+    let (many, one, read) = (waiting(1000), waiting(1), reading());
     format!(
         "Own segments: sealing a record of 245 bytes and filling a batch {fill:.0} ns; appending a batch {best:.0} ns; appending and \
          writing each {flushed:.0} ns; 1,000 tasks that each wait for their batch on the sync thread: {many:.0} durable batches/s; one \
-         such task: {:.0} us each.",
+         such task: {:.0} us each; reading a journal, a record a batch: {read:.0} records/s.",
         1e6 / one
     )
 }

@@ -91,6 +91,12 @@ impl FileState {
             let at = offset + done as u64;
             let (page, start) = (at / PAGE as u64, (at % PAGE as u64) as usize);
             let part = (PAGE - start).min(bytes.len() - done);
+            let zeroes = bytes[done..done + part].iter().all(|b| *b == 0);
+            // What was never written reads as zeroes and takes no memory.
+            if zeroes && !self.pages.contains_key(&page) {
+                done += part;
+                continue;
+            }
             let page = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE]));
             Arc::make_mut(page)[start..start + part].copy_from_slice(&bytes[done..done + part]);
             done += part;

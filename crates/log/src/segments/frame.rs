@@ -254,10 +254,15 @@ impl Window {
 
     /// The body of a frame, if its checksum is right.
     pub fn body(&mut self, frame: &Frame) -> Result<Option<&[u8]>, Error> {
-        let offset = frame.position - self.segment.base + FRAME_HEADER as u64;
-        let body = self.bytes(offset, u64::from(frame.body_len), 0)?;
+        let body = self.unchecked_body(frame)?;
         let whole = body.len() == frame.body_len as usize && crc32fast::hash(body) == frame.body_crc;
         Ok(whole.then_some(body))
+    }
+
+    /// The bytes where the body of a frame is.
+    pub fn unchecked_body(&mut self, frame: &Frame) -> Result<&[u8], Error> {
+        let offset = frame.position - self.segment.base + FRAME_HEADER as u64;
+        self.bytes(offset, u64::from(frame.body_len), 0)
     }
 
     pub fn corrupt(&self, position: u64, why: impl ToString) -> Error {

@@ -77,11 +77,10 @@ impl LogReader {
         if frame.kind != FrameKind::Batch {
             return Err(none);
         }
-        match window.body(&frame)? {
-            Some(_) => (),
-            None => return Err(window.corrupt(position, "the batch there has a wrong checksum")),
+        if window.body(&frame)?.is_none() {
+            return Err(window.corrupt(position, "the batch there has a wrong checksum"));
         }
-        Ok(window.body(&frame)?.unwrap_or(&[]))
+        window.unchecked_body(&frame)
     }
 }
 
