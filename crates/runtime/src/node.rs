@@ -175,7 +175,7 @@ pub struct Accepted {
 impl Accepted {
     /// Waits until the acceptance survives a crash as the receiver's mode promises.
     pub async fn durable(self) -> Result<MessageId, CallError> {
-        self.gate.open(&*self.core.store).await.map_err(|error| CallError::Unavailable(error.to_string()))?;
+        self.core.open(self.gate).await?;
         Ok(self.id)
     }
 }
@@ -419,6 +419,8 @@ impl Node {
                 Incarnation(cell.life.lock().about.incarnation.0 + 1)
             }
             None => Incarnation(0),
+        crate::host::wasi::check(&spec.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
+        self.core.room(there.as_deref())?;
         };
         let entry = ActorEntry {
             incarnation,
@@ -432,10 +434,9 @@ impl Node {
         life.code = Some(code);
         let cell = match there {
             Some(cell) => {
-                let keys = std::mem::take(&mut *cell.life.lock().about.keys.lock());
-                *life.about.keys.lock() = keys;
+                inherit(&life.about, &cell.life.lock().about);
+                cell.mailbox.reopen(life.about.limits.mailbox);
                 *cell.life.lock() = life;
-                cell.mailbox.reopen();
                 cell
             }
             None => Arc::new(Cell::new(spec.id.clone(), life)),
@@ -537,11 +538,24 @@ impl Node {
         };
         let recorded = core.accepts(&cell, message.size())?;
         let mut batch = Batch::new();
-        let mut reply = reply;
         if let Some(key) = &message.key
             && let Some(to_caller) = reply.take()
         {
             let fingerprint = message.fingerprint();
+        let mut reply = reply;
+        if let Some(key) = &message.key
+            && let Some(to_caller) = reply.take()
+        {
+            // A repeat takes no room: it is answered however full the actor and the node are.
+            core.reachable(&cell)?;
+            let about = cell.life.lock().about.clone();
+            let name = (message.from.clone(), key.clone());
+            let repeated = about.keys.lock().repeat(&name, message.fingerprint(), to_caller, core.clock.wall())?;
+            match repeated {
+                Looked::Repeat => return Ok((id, Gate::default())),
+                Looked::New(to_caller) => reply = Some(to_caller),
+            }
+        }
             let name = (message.from.clone(), key.clone());
             let about = cell.life.lock().about.clone();
             let looked = about.keys.lock().look(&name, fingerprint, to_caller, core.clock.wall(), about.limits.max_keys)?;
@@ -558,18 +572,18 @@ impl Node {
             match cell.mailbox.offer(envelope) {
                 Ok(false) => {}
                 Ok(true) => core.schedule(cell),
-                Err((refused, _)) => return Err(core.refused(&cell, refused)),
+                Err((refused, envelope)) => {
+                    let refused = core.refused(&cell, refused);
+                    withdraw(&cell, &envelope.message, &refused);
+                    return Err(refused);
+                }
             }
             return Ok((id, Gate::default()));
         }
-        let free = |cell: &Cell| {
-            if let Some(key) = &message.key {
-                cell.life.lock().about.keys.lock().free(&(message.from.clone(), key.clone()));
-            }
-        };
         if let Err(refused) = cell.mailbox.reserve() {
-            free(&cell);
-            return Err(core.refused(&cell, refused));
+            let refused = core.refused(&cell, refused);
+            withdraw(&cell, &message, &refused);
+            return Err(refused);
         }
         let arrival = core.arrivals.fetch_add(1, Relaxed);
         let mut value = Vec::with_capacity(160 + message.payload.len());
@@ -580,11 +594,12 @@ impl Node {
             Ok(position) => position,
             Err(error) => {
                 cell.mailbox.release();
-                free(&cell);
+                let refused = CallError::Unavailable(error.to_string());
+                withdraw(&cell, &message, &refused);
                 if !matches!(error, troupe_log::Error::DiskFull { .. }) {
                     core.halt(&error.to_string());
                 }
-                return Err(CallError::Unavailable(error.to_string()));
+                return Err(refused);
             }
         };
         let gate = match cell.life.lock().about.mode {
@@ -769,8 +784,21 @@ pub(crate) fn renew(life_now: &mut Life) {
     let mut next = life(&life_now.about.id, entry, (*life_now.config).clone(), Tip::START);
     next.code = life_now.code.clone();
     next.last_fault = life_now.last_fault.clone();
-    let keys = std::mem::take(&mut *life_now.about.keys.lock());
-    *next.about.keys.lock() = keys;
+/// The keys go on in the next life; what was promised by tokens is answered with a fault when it begins.
+fn inherit(next: &About, last: &About) {
+    *next.keys.lock() = std::mem::take(&mut *last.keys.lock());
+    *next.promised.lock() = std::mem::take(&mut *last.promised.lock());
+}
+
+/// A message was not accepted: its key is free.
+fn withdraw(cell: &Cell, message: &Message, why: &CallError) {
+    if let Some(key) = &message.key {
+        let about = cell.life.lock().about.clone();
+        about.keys.lock().free(&(message.from.clone(), key.clone()), why, Gate::default());
+    }
+}
+
+    inherit(&next.about, &life_now.about);
     *life_now = next;
 }
 

@@ -8,6 +8,7 @@ use troupe_log::{ActorId, Chain, Position, Seq};
 
 use super::config::{ActorEntry, Config};
 use super::mailbox::Mailbox;
+use super::message::{Answer, CallError, Gate};
 use crate::boundary::About;
 use crate::component::Code;
 
@@ -85,6 +86,19 @@ impl Cell {
             faults: AtomicU64::new(0),
             used: std::sync::atomic::AtomicBool::new(false),
         }
+    }
+
+    /// Tells everybody who waits for an answer of this actor that none comes now: in the mailbox, for the first answer under a
+    /// key, or for a promised one. The messages stay.
+    pub fn hang_up(&self, answer: &CallError) {
+        let about = self.life.lock().about.clone();
+        let mut waiting = self.mailbox.hang_up();
+        waiting.extend(about.promised.lock().values_mut().filter_map(|promise| promise.reply.take()));
+        for reply in waiting {
+            // A caller that has gone away does not want it any more.
+            let _ = reply.send(Answer { result: Err(answer.clone()), gate: Gate::default() });
+        }
+        about.keys.lock().hang_up(answer);
     }
 
     /// One more turn.

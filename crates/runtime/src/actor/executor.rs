@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
@@ -46,7 +47,8 @@ impl Executor {
     /// Works until there is nothing to do and the instance is given up, or the node closes.
     pub(crate) async fn run(mut self) {
         loop {
-            match std::future::poll_fn(|context| self.cell.mailbox.poll_next(context)).await {
+            let (core, cell, holds) = (&*self.core, &*self.cell, self.permit.is_some());
+            match std::future::poll_fn(|context| poll_next(core, cell, holds, context)).await {
                 Next::Message(envelope) => {
                     if !self.message(envelope).await {
                         break;
@@ -54,7 +56,7 @@ impl Executor {
                 }
                 Next::Snapshot => self.make_base().await,
                 Next::Evict => {
-                    if self.cell.life.lock().config.mode == Mode::Off {
+                    if !evictable(&self.cell) {
                         continue;
                     }
                     self.drop_instance();
@@ -70,8 +72,16 @@ impl Executor {
             }
         }
         self.drop_instance();
+        self.leave();
+    }
+
+    /// Ends the executor, whatever waits.
+    fn leave(&mut self) {
         self.cell.mailbox.abandon();
     }
+        if self.core.is_closing() {
+            self.cell.hang_up(&self.core.gone());
+        }
 
     /// Brings the actor back and ends its open turn, then works on.
     pub(crate) async fn resume_and_run(mut self) {
@@ -79,14 +89,13 @@ impl Executor {
             if self.cell.life.lock().status == Status::Ready && !self.core.is_closing() {
                 self.quarantine(&error.to_string());
             }
-            self.drop_instance();
-            self.cell.mailbox.abandon();
+            self.leave();
             return;
         }
         self.run().await;
     }
 
-    fn drop_instance(&mut self) {
+    pub(super) fn drop_instance(&mut self) {
         self.live = None;
         self.permit = None;
     }
@@ -138,7 +147,9 @@ impl Executor {
             Err((_, fall)) => return Err(failed(describe(&fall))),
         };
         live.state = first_state;
-        let gate = if live.has_init() {
+        // Tokens mean nothing to a new life.
+        let promised: Vec<String> = about.promised.lock().keys().cloned().collect();
+        if live.has_init() {
             turn::begin(live.guest(), About::Hook(TurnKind::Init, &entry.initial));
             let span = tracing::debug_span!("turn", actor = %about.id, kind = "init");
             let deadline = live.guest().turn.deadline;
@@ -153,7 +164,6 @@ impl Executor {
                         never_began(&core, live.guest(), &entry, &why)?;
                         return Err(failed(why));
                     }
-                    live.guest().commit_turn()
                 }
                 Err(Fall::Halted(why)) => return Err(self.core.halted(&why)),
                 Err(Fall::Closing) => return Err(Error::Closing),
@@ -163,18 +173,21 @@ impl Executor {
                     return Err(failed(why));
                 }
             }
-        } else {
-            live.guest().commit_turn()
-        };
+        }
+        for token in promised {
+            live.guest().keep_promise(&token, Err(ended_fault("another life began")));
+        }
+        let gate = live.guest().commit_turn();
         let gate = gate.map_err(|error| self.core.halted(&format!("{error:#}")))?;
         self.live = Some(live);
         self.core.has_instance(&self.cell);
         self.note_tip();
         Ok(gate)
+        self.cell.mailbox.turn_over();
     }
 
     /// Keeps what outlives the instance.
-    fn note_tip(&mut self) {
+    pub(super) fn note_tip(&mut self) {
         let Some(live) = &mut self.live else { return };
         let guest = live.guest();
         if !guest.recorder.recording() {
@@ -283,6 +296,7 @@ impl Executor {
         self.cell.turned();
         self.note_tip();
         if let (Some(message), Some(until)) = (keyed, until)
+        self.cell.mailbox.turn_over();
             && let Some(key) = &message.key
         {
             about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
@@ -308,13 +322,17 @@ impl Executor {
             if guest.recorder.recording() {
                 guest.delete(Table::KEYS, &super::keys::table_key(&self.cell.id, name));
             }
-            guest.about.keys.lock().free(name);
         }
         match guest.commit_turn() {
             Ok(gate) => {
                 self.note_tip();
                 if let Some(reply) = envelope.reply {
+                // Behind the batch, so that a new use of the key stands in the log behind the end of the old one.
+                if let Some(name) = &name {
+                    guest.about.keys.lock().free(name, &CallError::Timeout, gate);
+                }
                     let _ = reply.send(Answer { result: Err(CallError::Timeout), gate });
+                self.cell.mailbox.turn_over();
                 }
                 true
             }
@@ -407,6 +425,7 @@ impl Executor {
         self.cell.life.lock().last_fault = Some(words.clone());
         if let (Some((result, until)), Some(message)) = (answered, &message) {
             if let Some(key) = &message.key {
+        self.cell.mailbox.turn_over();
                 about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
             }
             if let Some(reply) = reply {
@@ -464,112 +483,24 @@ impl Executor {
     pub(super) fn quarantine(&mut self, why: &str) {
         tracing::error!(actor = %self.cell.id, why, "quarantined");
         self.cell.life.lock().status = Status::Quarantined(why.to_owned());
-        for envelope in self.cell.mailbox.close() {
-            refuse(envelope, &Error::Quarantined { actor: self.cell.id.clone(), why: why.to_owned() });
-        }
+        self.cell.mailbox.shut();
+        let error = Error::Quarantined { actor: self.cell.id.clone(), why: why.to_owned() };
+        self.cell.hang_up(&CallError::Unavailable(error.to_string()));
         self.drop_instance();
     }
 
     /// Recovery failed: the message waits in the inbox, its caller is told.
     fn cannot_go_on(&mut self, envelope: Envelope, error: &Error) -> bool {
-        if !matches!(error, Error::Closing) && self.cell.life.lock().status == Status::Ready {
+        let status = self.cell.life.lock().status.clone();
+        if matches!(status, Status::Stopped(_)) {
+            refuse(envelope, error);
+            return false;
+        }
+        self.cell.mailbox.put_back(envelope);
+        if !matches!(error, Error::Closing) && status == Status::Ready {
             self.quarantine(&error.to_string());
         }
-        refuse(envelope, error);
         false
-    }
-
-    // ---- the end of a life ----
-
-    /// The last turn, then nothing more: the inbox goes to the dead letters.
-    async fn stop(&mut self, reason: &str) {
-        if self.live.is_none() && self.revive().await.is_err() {
-            self.live = None;
-        }
-        let waiting = self.cell.mailbox.close();
-        if self.live.is_none() {
-            self.stop_without_instance(reason);
-        }
-        if let Some(mut live) = self.live.take() {
-            turn::begin(live.guest(), About::Hook(TurnKind::Terminate, reason.as_bytes()));
-            let deadline = live.guest().turn.deadline;
-            let driven = drive(&self.core, &mut live, Input::Terminate(reason), deadline).await;
-            let full = live.guest().about.limits.fuel;
-            let fuel = live.fuel_used(full);
-            let guest = live.guest();
-            match driven {
-                Ok(_) => turn::end(guest, 0, fuel, &[]),
-                Err(fall) => {
-                    guest.undo_step();
-                    if guest.recorder.recording() {
-                        let (cause, text) = match fall {
-                            Fall::Fault(cause, text) => (cause, text),
-                            other => (FaultCause::Trap, describe(&other)),
-                        };
-                        let first_undone = guest.turn.began;
-                        let fault = body::Fault { cause, text, first_undone, disposition: 1 };
-                        guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
-                    }
-                }
-            }
-            if guest.recorder.recording() {
-                guest.recorder.step.record(Kind::Stop, |out| put_str(out, reason));
-                let mut entry = self.cell.life.lock().entry.clone();
-                entry.stopped = Some(reason.to_owned());
-                guest.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &entry.encode());
-                for envelope in &waiting {
-                    if let Some(arrival) = envelope.arrival {
-                        guest.delete(Table::INBOX, &inbox_key(&self.cell.id, arrival));
-                        let mut value = Vec::new();
-                        put_str(&mut value, "the actor was stopped");
-                        envelope.message.encode(&mut value);
-                        let key = format!("{}\0{}", self.cell.id, envelope.message.id);
-                        guest.put(Table::DEADLETTERS, key.as_bytes(), &value);
-                    }
-                }
-            }
-            let tokens: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
-            for token in tokens {
-                guest.keep_promise(&token, Err(stopped_fault(reason)));
-            }
-            match guest.commit_turn() {
-                Ok(_) => {
-                    self.live = Some(live);
-                    self.note_tip();
-                }
-                Err(error) => self.core.halt(&format!("{error:#}")),
-            }
-        }
-        {
-            let mut life = self.cell.life.lock();
-            life.status = Status::Stopped(reason.to_owned());
-            life.entry.stopped = Some(reason.to_owned());
-        }
-        for envelope in waiting {
-            refuse(envelope, &Error::NoActor(self.cell.id.clone()));
-        }
-        self.core.waits.forget(&self.cell.id);
-        self.drop_instance();
-        self.core.ended(&self.cell);
-    }
-
-    /// The journal of an actor that cannot be brought back stays as it is; the table says that it has stopped.
-    fn stop_without_instance(&self, reason: &str) {
-        let entry = {
-            let life = self.cell.life.lock();
-            if life.config.mode == Mode::Off {
-                return;
-            }
-            let mut entry = life.entry.clone();
-            entry.stopped = Some(reason.to_owned());
-            entry
-        };
-        let mut batch = troupe_log::Batch::new();
-        batch.stamp(self.core.clock.now(), self.core.clock.wall());
-        batch.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &entry.encode());
-        if let Err(error) = self.core.store.append(&batch) {
-            self.core.halt(&error.to_string());
-        }
     }
 
     // ---- bases ----
@@ -698,6 +629,20 @@ fn never_began(core: &Core, guest: &mut Guest, entry: &ActorEntry, why: &str) ->
 /// Instantiation as a turn of its own, its batch not committed.
 async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live, (Box<Guest>, Fall)> {
     guest.recorder.new_instance();
+/// What comes next. An actor that holds an instance and has nothing to do gives it up if another waits for one.
+fn poll_next(core: &Core, cell: &Cell, holds: bool, context: &mut Context<'_>) -> Poll<Next> {
+    let next = cell.mailbox.poll_next(context);
+    if next.is_pending() && holds && core.wanted() && evictable(cell) {
+        return Poll::Ready(Next::Evict);
+    }
+    next
+}
+
+/// Without a journal nothing brings the instance back.
+fn evictable(cell: &Cell) -> bool {
+    cell.life.lock().config.mode != Mode::Off
+}
+
     turn::begin(&mut guest, About::Hook(TurnKind::Instantiate, &[]));
     if let Err(fall) = prepare(code, &mut guest) {
         return Err((Box::new(guest), fall));
@@ -711,7 +656,7 @@ async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live,
     Ok(live)
 }
 
-async fn drive(core: &Core, live: &mut Live, input: Input<'_>, deadline: Option<NodeTime>) -> Result<Output, Fall> {
+pub(super) async fn drive(core: &Core, live: &mut Live, input: Input<'_>, deadline: Option<NodeTime>) -> Result<Output, Fall> {
     let fuel = live.guest().about.limits.fuel;
     let bounds = Bounds { fuel, deadline, core: Some(core) };
     live.drive(input, &bounds).await
@@ -721,8 +666,9 @@ fn recording(live: &Live) -> bool {
     live.store.data().recorder.recording()
 }
 
-fn stopped_fault(reason: &str) -> CallError {
-    CallError::Faulted { cause: format!("the actor was stopped: {reason}"), committed: true }
+/// What who was promised an answer gets from a life that has ended.
+pub(super) fn ended_fault(why: &str) -> CallError {
+    CallError::Faulted { cause: why.to_owned(), committed: true }
 }
 
 /// What a fall means in words.
@@ -736,7 +682,7 @@ pub(crate) fn describe(fall: &Fall) -> String {
     }
 }
 
-fn refuse(envelope: Envelope, error: &Error) {
+pub(super) fn refuse(envelope: Envelope, error: &Error) {
     if let Some(reply) = envelope.reply
         && envelope.message.kind == MessageKind::Call
     {

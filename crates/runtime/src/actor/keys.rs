@@ -45,7 +45,32 @@ pub enum Looked {
 }
 
 impl Keys {
-    /// Looks a key up for a call with this fingerprint.
+    /// If the key is known, a call with the same fingerprint waits for, or gets, its answer; else its end is handed back.
+    pub fn repeat(
+        &mut self,
+        name: &Name,
+        fingerprint: Digest,
+        reply: ReplyTo,
+        now: WallTime,
+    ) -> Result<Looked, CallError> {
+        let Some(entry) = self.entries.get_mut(name) else { return Ok(Looked::New(reply)) };
+        if matches!(&entry.state, State::Done { until, .. } if *until <= now) {
+            return Ok(Looked::New(reply));
+        }
+        if entry.fingerprint != fingerprint {
+            return Err(CallError::Invalid(format!("the idempotency key `{}` was used with another message", name.1)));
+        }
+        match &mut entry.state {
+            State::Pending(waiting) => waiting.push(reply),
+            State::Done { result, gate, .. } => {
+                // The caller is there: it has just handed in its end.
+                let _ = reply.send(Answer { result: result.clone(), gate: *gate });
+            }
+        }
+        Ok(Looked::Repeat)
+    }
+
+    /// Looks a key up for a call with this fingerprint; a new one is pending from here on.
     pub fn look(
         &mut self,
         name: &Name,
@@ -54,22 +79,10 @@ impl Keys {
         now: WallTime,
         limit: u32,
     ) -> Result<Looked, CallError> {
-        if let Some(entry) = self.entries.get_mut(name) {
-            let expired = matches!(&entry.state, State::Done { until, .. } if *until <= now);
-            if !expired {
-                if entry.fingerprint != fingerprint {
-                    return Err(CallError::Invalid(format!("the idempotency key `{}` was used with another message", name.1)));
-                }
-                match &mut entry.state {
-                    State::Pending(waiting) => waiting.push(reply),
-                    State::Done { result, gate, .. } => {
-                        // The caller is there: it has just handed in its end.
-                        let _ = reply.send(Answer { result: result.clone(), gate: *gate });
-                    }
-                }
-                return Ok(Looked::Repeat);
-            }
-        }
+        let reply = match self.repeat(name, fingerprint, reply, now)? {
+            Looked::New(reply) => reply,
+            Looked::Repeat => return Ok(Looked::Repeat),
+        };
         if self.entries.len() >= limit as usize {
             self.entries.retain(|_, entry| !matches!(&entry.state, State::Done { until, .. } if *until <= now));
             if self.entries.len() >= limit as usize {
@@ -97,9 +110,25 @@ impl Keys {
         }
     }
 
-    /// The message was withdrawn before its turn: the key is free again.
-    pub fn free(&mut self, name: &Name) {
-        self.entries.remove(name);
+    /// The message was withdrawn before its turn: the key is free again. Who waited for the first answer gets this one.
+    pub fn free(&mut self, name: &Name, answer: &CallError, gate: Gate) {
+        if let Some(Entry { state: State::Pending(waiting), .. }) = self.entries.remove(name) {
+            for reply in waiting {
+                // A caller that has gone away does not want it any more.
+                let _ = reply.send(Answer { result: Err(answer.clone()), gate });
+            }
+        }
+    }
+
+    /// The answers come later than anybody here can wait; the keys stay.
+    pub fn hang_up(&mut self, answer: &CallError) {
+        for entry in self.entries.values_mut() {
+            let State::Pending(waiting) = &mut entry.state else { continue };
+            for reply in waiting.drain(..) {
+                // A caller that has gone away does not want it any more.
+                let _ = reply.send(Answer { result: Err(answer.clone()), gate: Gate::default() });
+            }
+        }
     }
 
     /// Takes an entry of the keys table up again.

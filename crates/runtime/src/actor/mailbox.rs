@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::message::Envelope;
+use super::message::{Envelope, ReplyTo};
 
 /// What an executor does next.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub enum Refused {
 
 #[derive(Default)]
 struct State {
+    limit: u32,
     queue: VecDeque<Envelope>,
     reserved: u32,
     waker: Option<Waker>,
@@ -52,19 +53,18 @@ struct State {
 
 /// One actor's mailbox.
 pub struct Mailbox {
-    limit: NonZeroU32,
     state: Mutex<State>,
 }
 
 impl Mailbox {
     /// Empty, with room for `limit` messages.
     pub fn new(limit: NonZeroU32) -> Mailbox {
-        Mailbox { limit, state: Mutex::default() }
+        Mailbox { state: Mutex::new(State { limit: limit.get(), ..State::default() }) }
     }
 
     /// Messages that it takes at most.
     pub fn limit(&self) -> u32 {
-        self.limit.get()
+        self.state.lock().limit
     }
 
     /// Messages waiting.
@@ -83,7 +83,7 @@ impl Mailbox {
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.queue.len() + state.reserved as usize >= self.limit.get() as usize {
+        if state.queue.len() + state.reserved as usize >= state.limit as usize {
             return Err(Refused::Full);
         }
         state.reserved += 1;
@@ -106,7 +106,7 @@ impl Mailbox {
         if state.closed {
             return Err((Refused::Closed, envelope));
         }
-        if state.queue.len() + state.reserved as usize >= self.limit.get() as usize {
+        if state.queue.len() + state.reserved as usize >= state.limit as usize {
             return Err((Refused::Full, envelope));
         }
         state.queue.push_back(envelope);
@@ -162,6 +162,11 @@ impl Mailbox {
     pub fn claim(&self) -> bool {
         let mut state = self.state.lock();
         !std::mem::replace(&mut state.running, true)
+    }
+
+    /// The turn in hand is over, or as good as: who hears of its answer finds the actor idle.
+    pub fn turn_over(&self) {
+        self.state.lock().idle = true;
     }
 
     /// True if an executor holds an instance and has nothing to do.
@@ -247,9 +252,20 @@ impl Mailbox {
         state.queue.drain(..).collect()
     }
 
-    /// Takes messages again.
-    pub fn reopen(&self) {
+    /// No more messages; what waits stays.
+    pub fn shut(&self) {
+        self.state.lock().closed = true;
+    }
+
+    /// Hands back who waits for an answer to a message that waits.
+    pub fn hang_up(&self) -> Vec<ReplyTo> {
+        self.state.lock().queue.iter_mut().filter_map(|envelope| envelope.reply.take()).collect()
+    }
+
+    /// Takes messages again, now so many.
+    pub fn reopen(&self, limit: NonZeroU32) {
         let mut state = self.state.lock();
+        state.limit = limit.get();
         state.closed = false;
         state.stop = None;
         state.close = false;

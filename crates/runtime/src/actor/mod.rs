@@ -1,9 +1,10 @@
 //! One actor: its mailbox, its turns, its life.
 //!
-//! `cell` is its place on the node, `executor` runs its turns, `live` is its instance, `recovery` brings it back.
+//! `cell` is its place on the node, `executor` runs its turns, `live` is its instance, `recovery` brings it back, `ending` ends it.
 
 pub mod cell;
 pub mod config;
+mod ending;
 pub(crate) mod executor;
 pub mod keys;
 pub mod live;

@@ -4,7 +4,7 @@
 //! most one executor; a node whose log has stopped releases nothing more.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 
 use futures_util::future::BoxFuture;
@@ -17,7 +17,7 @@ use crate::actor::cell::{Cell, Status};
 use crate::actor::executor::Executor;
 use crate::actor::live::Fall;
 use crate::actor::mailbox::{Next, Refused};
-use crate::actor::message::{CallError, Envelope, MessageId};
+use crate::actor::message::{CallError, Envelope, Gate, MessageId};
 use crate::actor::ticker::Ticker;
 use crate::boundary::{Level, Registry, Reserved, Services, TimerChange};
 use crate::component::Components;
@@ -42,6 +42,8 @@ pub struct Core {
     permits: Arc<Semaphore>,
     /// Cells that were given an instance, for the one who evicts; those without are dropped on the way.
     clock_hand: Mutex<(Vec<Weak<Cell>>, usize)>,
+    /// How many wait for a permit.
+    wanting: AtomicUsize,
     runtime: tokio::runtime::Handle,
     boot: u64,
     messages: AtomicU64,
@@ -87,6 +89,7 @@ impl Core {
             runtime: tokio::runtime::Handle::current(),
             boot: u64::from_le_bytes(boot),
             messages: AtomicU64::new(0),
+            wanting: AtomicUsize::new(0),
             arrivals: AtomicU64::new(arrivals),
             closing: watch::channel(false).0,
             is_closing: AtomicBool::new(false),
@@ -155,12 +158,21 @@ impl Core {
             return Ok(permit);
         }
         self.evict_one();
-        self.permits.clone().acquire_owned().await.map_err(|_| Error::Internal { what: "no more permits".to_owned() })
+        let permit = self.permits.clone().acquire_owned().await;
+        self.wanting.fetch_sub(1, Relaxed);
+        permit.map_err(|_| Error::Internal { what: "no more permits".to_owned() })
     }
 
+    /// True while an actor waits for an instance.
+    pub(crate) fn wanted(&self) -> bool {
+        self.wanting.load(Relaxed) > 0
+    }
+
+        // Counted before the look for an idle one: who falls idle after it sees the count.
+        self.wanting.fetch_add(1, Relaxed);
     /// An error if an actor without instance cannot get one now: all others are busy.
-    pub(crate) fn room(&self, cell: &Cell) -> Result<()> {
-        if cell.mailbox.running() || self.permits.available_permits() > 0 || self.evict_one() {
+    pub(crate) fn room(&self, cell: Option<&Cell>) -> Result<()> {
+        if cell.is_some_and(|cell| cell.mailbox.running()) || self.permits.available_permits() > 0 || self.evict_one() {
             return Ok(());
         }
         Err(Error::AllBusy { live: self.live_limit })
@@ -231,7 +243,28 @@ impl Core {
     }
 
     pub(crate) fn halted(&self, why: &str) -> Error {
+            if let Some(core) = self.me.upgrade() {
+                self.runtime.spawn(async move { core.close().await });
+            }
+        }
+    }
+
+    /// What a caller hears when no answer comes any more.
+    pub(crate) fn gone(&self) -> CallError {
+        let why = match self.halted.get() {
+            Some(why) => format!("the node has stopped: {why}"),
+            None => "the node is closing".to_owned(),
+        };
+        CallError::Unavailable(format!("{why}; a repeat with the same idempotency key is safe"))
+    }
+
+    /// Waits until an answer may leave the node. A log that failed stops the node.
+    pub(crate) async fn open(&self, gate: Gate) -> Result<(), CallError> {
+        let Err(error) = gate.open(&*self.store).await else { return Ok(()) };
+        if !self.is_closing() {
+            self.halt(&error.to_string());
         self.halt(why);
+        Err(CallError::Unavailable(error.to_string()))
         Error::Internal { what: why.to_owned() }
     }
 
@@ -263,6 +296,11 @@ impl Core {
 
     /// Ends when the node closes or halts.
     pub(crate) async fn closed(&self) {
+        let gone = self.gone();
+        let cells: Vec<Arc<Cell>> = self.actors.read().values().cloned().collect();
+        for cell in cells {
+            cell.hang_up(&gone);
+        }
         let mut closing = self.closing.subscribe();
         let _ = closing.wait_for(|closing| *closing).await;
     }
@@ -354,25 +392,17 @@ impl Services for Core {
 }
 
 impl Core {
-    /// Whether a message of this size can be accepted for an actor now; true if it must stand in the inbox table.
-    pub(crate) fn accepts(&self, cell: &Cell, size: usize) -> Result<bool, CallError> {
-        if let Some(why) = self.halted.get() {
-            return Err(CallError::Unavailable(format!("the node has stopped: {why}")));
-        }
+    /// Whether an actor takes messages at all.
+    pub(crate) fn reachable(&self, cell: &Cell) -> Result<(), CallError> {
         if self.is_closing() {
-            return Err(CallError::Unavailable("the node is closing".to_owned()));
+            return Err(self.gone());
         }
-        let (mode, limit, status, journal) = {
-            let life = cell.life.lock();
-            let full = life.about.limits.max_journal.filter(|most| life.tip.bytes >= most.0);
-            (life.about.mode, life.about.limits.payload.0, life.status.clone(), full)
-        };
-        match status {
-            Status::Ready => {}
-            Status::Stopped(_) => return Err(CallError::NotFound(cell.id.to_string())),
+        match &cell.life.lock().status {
+            Status::Ready => Ok(()),
+            Status::Stopped(_) => Err(CallError::NotFound(cell.id.to_string())),
             Status::Quarantined(why) => {
-                let error = Error::Quarantined { actor: cell.id.clone(), why };
-                return Err(CallError::Unavailable(error.to_string()));
+                let error = Error::Quarantined { actor: cell.id.clone(), why: why.clone() };
+                Err(CallError::Unavailable(error.to_string()))
             }
         }
         if size as u64 > limit {
@@ -381,8 +411,18 @@ impl Core {
         if let Some(limit) = journal {
             return Err(CallError::Exhausted(format!("the journal of {} has reached max-journal = {limit}", cell.id)));
         }
-        self.room(cell).map_err(|error| CallError::Exhausted(error.to_string()))?;
+        self.room(Some(cell)).map_err(|error| CallError::Exhausted(error.to_string()))?;
         if mode == Mode::Off {
+    }
+
+    /// Whether a message of this size can be accepted for an actor now; true if it must stand in the inbox table.
+    pub(crate) fn accepts(&self, cell: &Cell, size: usize) -> Result<bool, CallError> {
+        self.reachable(cell)?;
+        let (mode, limit, journal) = {
+            let life = cell.life.lock();
+            let full = life.about.limits.max_journal.filter(|most| life.tip.bytes >= most.0);
+            (life.about.mode, life.about.limits.payload.0, full)
+        };
             return Ok(false);
         }
         self.store.accepting().map_err(|error| CallError::Exhausted(error.to_string()))?;
