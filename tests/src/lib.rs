@@ -8,6 +8,10 @@
 mod counter;
 mod docs;
 mod faults;
+mod keys;
+mod mailbox;
+mod bases;
+mod eviction;
 mod support;
 mod waits;
 mod wasi_crash;

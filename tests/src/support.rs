@@ -1,9 +1,13 @@
 //! What the tests share: guests, nodes, short ways to say things.
 
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use troupe_log::{ActorId, SimDisk};
+use troupe_log::verify::verify;
+use troupe_log::{ActorId, Chain, Kind, SimDisk};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::{ActorSpec, ComponentRef};
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
@@ -80,4 +84,41 @@ pub async fn replay(node: &Node, actor: &str, guest_name: &str) -> troupe_runtim
     let mut replay = Replay::new(code, journal(node, actor).await)?;
     while replay.next_turn().await?.is_some() {}
     Ok(replay.summary())
+}
+
+/// Checks that an actor's journal is whole: every link, and the head that the node has kept apart.
+pub async fn verified(node: &Node, actor: &str) {
+    let bytes = node.journal(&id(actor)).await.unwrap().read_all().unwrap();
+    let info = node.actor(&id(actor)).unwrap();
+    let report = verify(&bytes, Some(Chain { next: info.next, head: info.head }));
+    assert!(report.is_good(), "{actor}: {:?}", report.problems);
+}
+
+/// How many records of a kind an actor's journal has.
+pub async fn count(node: &Node, actor: &str, kind: Kind) -> usize {
+    let bytes = node.journal(&id(actor)).await.unwrap().read_all().unwrap();
+    troupe_log::record::records(&bytes).filter(|record| record.as_ref().unwrap().kind == kind).count()
+}
+
+/// The power goes: the disk as it is then, without what was not synced. The node's process is gone.
+pub fn power_cut(node: Node, disk: &SimDisk) -> SimDisk {
+    let after = disk.fork();
+    after.crash();
+    drop(node);
+    after
+}
+
+/// Begins what a future does, so that a call is accepted when this returns. The future must not be ready yet.
+pub async fn begun<'a, T>(future: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    let mut future: Pin<Box<dyn Future<Output = T> + Send + 'a>> = Box::pin(future);
+    let pending = poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await;
+    assert!(pending, "ready at once");
+    future
+}
+
+/// Waits until so many timers are armed: so many turns sleep.
+pub async fn sleeping(node: &Node, turns: usize) {
+    while node.pending_timers() != turns {
+        tokio::task::yield_now().await;
+    }
 }
