@@ -229,6 +229,19 @@ async fn what_is_switched_off_faults_and_names_the_grant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_granted_directory_that_is_not_there_is_said_at_the_start_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = node_on(&SimDisk::new()).await;
+    let probe = probe(folder.path());
+    std::fs::remove_dir(folder.path().join("fixed")).unwrap();
+    let error = node.start(probe).await.unwrap_err().to_string();
+    assert!(error.contains(&folder.path().join("fixed").display().to_string()), "{error}");
+    assert!(error.contains("create it, or change `host`"), "{error}");
+    assert!(node.list().is_empty());
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_seed_the_same_actor_gets_the_same_numbers_on_any_node() {
     let mut rolls = Vec::new();
     for seed in [7, 7, 8] {
