@@ -97,11 +97,14 @@ pub fn open(disk: Arc<dyn Disk>, options: &Options) -> Result<Opened, Error> {
     });
     let opened = shared.append_frame(FrameKind::Open, &[], NodeTime(0), WallTime(0))?;
     shared.sync_now(opened)?;
-    shared.tend();
+    // A full disk shows when a message is to be accepted.
+    let _ = shared.accepting();
     let store = Segments { threads: Mutex::new(Vec::new()), shared };
     if options.syncing == Syncing::Threads {
         store.start_threads()?;
     }
+    // Checkpoints that are due are made in the background: nobody waits for them.
+    store.shared.call_keeper();
     Ok(Opened {
         store: Arc::new(store),
         actors: state.actors,
