@@ -157,9 +157,9 @@ async fn two_hundred_kills_lose_nothing_and_apply_nothing_twice() {
             if aim != Aim::Idle {
                 let clients = (0..6).map(|worker| ask(&client, &list, worker));
                 let load = clients.collect::<Vec<_>>();
-                let mut load = futures(load);
+                let load = futures(load);
                 tokio::select! {
-                    ended = &mut load => panic!("the load ended by itself: {ended:?}\n{}", node.said()),
+                    ended = load => panic!("the load ended by itself: {ended:?}\n{}", node.said()),
                     () = until(folder, aim) => {}
                 }
             }

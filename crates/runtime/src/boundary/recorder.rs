@@ -360,8 +360,12 @@ impl Cursor {
             self.at += whole;
             return Ok(Recalled::Outcome(self.at - body + 8..self.at));
         }
-        if self.at_end == AtEnd::Leave {
-            return Err(LeftHere.into());
+        match self.at_end {
+            AtEnd::GoLive => {}
+            AtEnd::Leave => return Err(LeftHere.into()),
+            AtEnd::Ended => {
+                return Err(wasmtime::Error::msg(format!("the journal has no answer to the call of record {seq}")));
+            }
         }
         Ok(if wanted == Kind::Outcome { Recalled::OpenIntent(seq) } else { Recalled::OpenWait(seq) })
     }
