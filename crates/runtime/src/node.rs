@@ -4,6 +4,7 @@
 //! that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
 pub(crate) mod core;
+pub mod phases;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use troupe_log::codec::Reader;
 use troupe_log::{ActorId, Batch, Chain, Digest, Head, Incarnation, JournalReader, Seq, Table};
 
 use self::core::{Core, Parts};
+use self::phases::{During, Phase};
 use crate::actor::cell::{Cell, Life, Status, Tip};
 use crate::actor::config::{ActorEntry, Config};
 use crate::actor::keys::{self, Keys, Looked};
@@ -45,6 +47,8 @@ pub struct NodeOptions {
     pub clock: Arc<dyn Clock>,
     /// Its randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// Hears what the node is in the middle of.
+    pub watch: Option<Arc<dyn phases::Watch>>,
     /// Its disk; none is the real one under `data`, or one in memory.
     pub disk: Option<Arc<dyn troupe_log::Disk>>,
 }
@@ -57,6 +61,7 @@ impl Default for NodeOptions {
             live: Settings::default().live,
             clock: Arc::new(SystemClock::default()),
             entropy: Arc::new(SystemEntropy),
+            watch: None,
             disk: None,
         }
     }
@@ -183,7 +188,7 @@ impl Accepted {
 impl Node {
     /// Opens a node, takes its actors up again, and resumes open turns. Needs a tokio runtime, which becomes the node's own.
     pub async fn open(options: NodeOptions) -> Result<Node> {
-        let NodeOptions { data, cache, live, clock, entropy, disk } = options;
+        let NodeOptions { data, cache, live, clock, entropy, watch, disk } = options;
         let mut random = [0; 32];
         entropy.fill(&mut random);
         let disk: Arc<dyn troupe_log::Disk> = match (disk, &data) {
@@ -220,6 +225,7 @@ impl Node {
             ticker,
             live,
             arrivals,
+            watch,
         });
         let node = Node { core, data };
         node.restore(&opened)?;
@@ -413,14 +419,14 @@ impl Node {
                 }
             }
         }
+        crate::host::wasi::check(&spec.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
+        self.core.room(there.as_deref())?;
         let incarnation = match &there {
             Some(cell) => {
                 self.halt_actor(cell).await;
                 Incarnation(cell.life.lock().about.incarnation.0 + 1)
             }
             None => Incarnation(0),
-        crate::host::wasi::check(&spec.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
-        self.core.room(there.as_deref())?;
         };
         let entry = ActorEntry {
             incarnation,
@@ -492,7 +498,8 @@ impl Node {
         let Answer { result, gate } = answer.map_err(|_| {
             CallError::Unavailable("the node ended before the actor answered; a repeat with the same idempotency key is safe".to_owned())
         })?;
-        gate.open(&*self.core.store).await.map_err(|error| CallError::Unavailable(error.to_string()))?;
+        let _commit = During::new(self.core.watch.as_ref(), Phase::Commit);
+        self.core.open(gate).await?;
         result
     }
 
@@ -536,12 +543,6 @@ impl Node {
             key: key.filter(|_| kind == MessageKind::Call),
             attempt: 1,
         };
-        let recorded = core.accepts(&cell, message.size())?;
-        let mut batch = Batch::new();
-        if let Some(key) = &message.key
-            && let Some(to_caller) = reply.take()
-        {
-            let fingerprint = message.fingerprint();
         let mut reply = reply;
         if let Some(key) = &message.key
             && let Some(to_caller) = reply.take()
@@ -556,6 +557,12 @@ impl Node {
                 Looked::New(to_caller) => reply = Some(to_caller),
             }
         }
+        let recorded = core.accepts(&cell, message.size())?;
+        let mut batch = Batch::new();
+        if let Some(key) = &message.key
+            && let Some(to_caller) = reply.take()
+        {
+            let fingerprint = message.fingerprint();
             let name = (message.from.clone(), key.clone());
             let about = cell.life.lock().about.clone();
             let looked = about.keys.lock().look(&name, fingerprint, to_caller, core.clock.wall(), about.limits.max_keys)?;
@@ -777,13 +784,6 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
     Life { about: Arc::new(about), config: Arc::new(config), entry, code: None, tip, status, last_fault: None }
 }
 
-/// The next life of the same actor.
-pub(crate) fn renew(life_now: &mut Life) {
-    let mut entry = life_now.entry.clone();
-    entry.incarnation = Incarnation(entry.incarnation.0 + 1);
-    let mut next = life(&life_now.about.id, entry, (*life_now.config).clone(), Tip::START);
-    next.code = life_now.code.clone();
-    next.last_fault = life_now.last_fault.clone();
 /// The keys go on in the next life; what was promised by tokens is answered with a fault when it begins.
 fn inherit(next: &About, last: &About) {
     *next.keys.lock() = std::mem::take(&mut *last.keys.lock());
@@ -798,6 +798,13 @@ fn withdraw(cell: &Cell, message: &Message, why: &CallError) {
     }
 }
 
+/// The next life of the same actor.
+pub(crate) fn renew(life_now: &mut Life) {
+    let mut entry = life_now.entry.clone();
+    entry.incarnation = Incarnation(entry.incarnation.0 + 1);
+    let mut next = life(&life_now.about.id, entry, (*life_now.config).clone(), Tip::START);
+    next.code = life_now.code.clone();
+    next.last_fault = life_now.last_fault.clone();
     inherit(&next.about, &life_now.about);
     *life_now = next;
 }

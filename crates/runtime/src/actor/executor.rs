@@ -26,6 +26,7 @@ use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::manifest::{Mode, OnFault};
 use crate::node::core::Core;
+use crate::node::phases::{During, Phase};
 use crate::replay::player::{Loaded, outcome, prepare};
 
 /// Runs one actor.
@@ -71,17 +72,17 @@ impl Executor {
                 Next::Close => break,
             }
         }
-        self.drop_instance();
         self.leave();
     }
 
     /// Ends the executor, whatever waits.
     fn leave(&mut self) {
+        self.drop_instance();
         self.cell.mailbox.abandon();
-    }
         if self.core.is_closing() {
             self.cell.hang_up(&self.core.gone());
         }
+    }
 
     /// Brings the actor back and ends its open turn, then works on.
     pub(crate) async fn resume_and_run(mut self) {
@@ -182,8 +183,8 @@ impl Executor {
         self.live = Some(live);
         self.core.has_instance(&self.cell);
         self.note_tip();
-        Ok(gate)
         self.cell.mailbox.turn_over();
+        Ok(gate)
     }
 
     /// Keeps what outlives the instance.
@@ -205,6 +206,7 @@ impl Executor {
 
     /// One message. False if the actor does not go on.
     async fn message(&mut self, envelope: Envelope) -> bool {
+        let _turn = During::new(self.core.watch.as_ref(), Phase::Turn);
         if self.live.is_none()
             && let Err(error) = self.revive().await
         {
@@ -294,9 +296,9 @@ impl Executor {
         let about = guest.about.clone();
         // Before anybody hears of the turn, so that who does sees it.
         self.cell.turned();
+        self.cell.mailbox.turn_over();
         self.note_tip();
         if let (Some(message), Some(until)) = (keyed, until)
-        self.cell.mailbox.turn_over();
             && let Some(key) = &message.key
         {
             about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
@@ -325,14 +327,14 @@ impl Executor {
         }
         match guest.commit_turn() {
             Ok(gate) => {
-                self.note_tip();
-                if let Some(reply) = envelope.reply {
                 // Behind the batch, so that a new use of the key stands in the log behind the end of the old one.
                 if let Some(name) = &name {
                     guest.about.keys.lock().free(name, &CallError::Timeout, gate);
                 }
-                    let _ = reply.send(Answer { result: Err(CallError::Timeout), gate });
+                self.note_tip();
                 self.cell.mailbox.turn_over();
+                if let Some(reply) = envelope.reply {
+                    let _ = reply.send(Answer { result: Err(CallError::Timeout), gate });
                 }
                 true
             }
@@ -423,9 +425,9 @@ impl Executor {
         self.live = None;
         self.cell.faults.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.cell.life.lock().last_fault = Some(words.clone());
+        self.cell.mailbox.turn_over();
         if let (Some((result, until)), Some(message)) = (answered, &message) {
             if let Some(key) = &message.key {
-        self.cell.mailbox.turn_over();
                 about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
             }
             if let Some(reply) = reply {
@@ -507,6 +509,7 @@ impl Executor {
 
     /// Save, a new instance, load: the actor goes on in the loaded one. One batch; if any of it fails, none of it happened.
     async fn make_base(&mut self) {
+        let _base = During::new(self.core.watch.as_ref(), Phase::Base);
         if self.live.is_none() && self.revive().await.is_err() {
             return;
         }
@@ -626,9 +629,6 @@ fn never_began(core: &Core, guest: &mut Guest, entry: &ActorEntry, why: &str) ->
     Ok(())
 }
 
-/// Instantiation as a turn of its own, its batch not committed.
-async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live, (Box<Guest>, Fall)> {
-    guest.recorder.new_instance();
 /// What comes next. An actor that holds an instance and has nothing to do gives it up if another waits for one.
 fn poll_next(core: &Core, cell: &Cell, holds: bool, context: &mut Context<'_>) -> Poll<Next> {
     let next = cell.mailbox.poll_next(context);
@@ -643,6 +643,9 @@ fn evictable(cell: &Cell) -> bool {
     cell.life.lock().config.mode != Mode::Off
 }
 
+/// Instantiation as a turn of its own, its batch not committed.
+async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live, (Box<Guest>, Fall)> {
+    guest.recorder.new_instance();
     turn::begin(&mut guest, About::Hook(TurnKind::Instantiate, &[]));
     if let Err(fall) = prepare(code, &mut guest) {
         return Err((Box::new(guest), fall));

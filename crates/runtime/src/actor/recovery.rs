@@ -16,6 +16,7 @@ use crate::boundary::{AtEnd, Recorder, Recording, Turn};
 use crate::contract::Input;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
+use crate::node::phases::{During, Phase};
 use crate::replay::player::{Player, base_state};
 use crate::replay::turns::{End, Item, PastTurn, Source, Turns};
 
@@ -32,6 +33,7 @@ impl Executor {
         let tip = self.tip();
         let Some(tail) = tip.tail else { return self.begin().await.map(|_| ()) };
         debug_assert_ne!(mode, Mode::Off);
+        let recovery = During::new(self.core.watch.as_ref(), Phase::Recovery);
         if self.permit.is_none() {
             self.permit = Some(self.core.admit().await?);
         }
@@ -77,6 +79,7 @@ impl Executor {
                 End::Open => open = Some(*past),
             }
         }
+        drop(recovery);
         self.set_since_base(tip.chain.next.0.saturating_sub(tip.base.0));
         match open {
             Some(past) => self.resume(player, past).await,

@@ -18,6 +18,7 @@ use crate::actor::keys::{self, Keys};
 use crate::actor::message::{Answer, CallError, Envelope, Gate, Message, MessageId, ReplyTo};
 use crate::actor::promise::{self, Promise};
 use crate::manifest::{Grants, Limits, Mode};
+use crate::node::phases::Watch;
 use crate::service::timers::Timer;
 use crate::service::waits::{WaitId, Waits};
 
@@ -36,6 +37,10 @@ pub trait Services: Send + Sync + 'static {
     fn store(&self) -> &Arc<dyn Store>;
     /// Answers that turns wait for.
     fn waits(&self) -> &Waits;
+    /// Who hears what the node is in the middle of.
+    fn watch(&self) -> Option<&Arc<dyn Watch>> {
+        None
+    }
     /// Arms or disarms a timer that was committed.
     fn timer(&self, change: TimerChange);
     /// A new message id.
@@ -168,12 +173,17 @@ pub struct Guest {
 /// Marks actors with an open turn that has committed a step; value: the turn's first record.
 pub const OPEN_TURNS: Table = Table(32);
 
+/// Host resources that one instance may hold; each takes some hundred bytes of the node.
+const MAX_RESOURCES: usize = 16 << 10;
+
 impl Guest {
     /// A guest that goes on behind `tail`.
     pub fn new(about: Arc<About>, node: Arc<dyn Services>, recorder: Recorder, tail: Option<Position>) -> Guest {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
         Guest {
             recorder,
-            table: ResourceTable::new(),
+            table,
             wasi: None,
             limiter: Limiter::new(&about.limits),
             turn: Turn::default(),

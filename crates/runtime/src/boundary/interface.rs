@@ -19,6 +19,7 @@ use super::recordable::{DecodeError, Recordable};
 use super::recorder::Recalled;
 use super::registry::{self, Entry};
 use super::resources::Lost;
+use crate::node::phases::{During, Phase};
 use crate::service::waits::{WaitId, Waited};
 
 /// An `async` closure or function that lends the guest across its awaits.
@@ -316,6 +317,9 @@ async fn cross_async<P: Params, R: Outcome>(
     handler: impl for<'a> AsyncHost<'a, P, R>,
 ) -> Result<R> {
     if !guest.recorder.recording() {
+        if matches!(function.entry.effect, Effect::Repeatable | Effect::Once) {
+            guest.gate().await?;
+        }
         return handler.call(guest, params).await;
     }
     let effect = match function.extra.class {
@@ -430,6 +434,7 @@ async fn cross_wait<P: Params, R: Outcome>(
     let waited = {
         let node = guest.node.clone();
         let until = guest.turn.patience;
+        let _wait = During::new(node.watch(), Phase::Wait);
         node.waits().wait(&id, until).await
     };
     let mut result = end(guest, &params, &id, waited);

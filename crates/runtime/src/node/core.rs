@@ -24,6 +24,7 @@ use crate::component::Components;
 use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
+use crate::node::phases::Watch;
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
 
@@ -39,11 +40,12 @@ pub struct Core {
     pub(crate) ticker: Ticker,
     pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>>>,
     pub(crate) live_limit: u32,
+    pub(crate) watch: Option<Arc<dyn Watch>>,
     permits: Arc<Semaphore>,
-    /// Cells that were given an instance, for the one who evicts; those without are dropped on the way.
-    clock_hand: Mutex<(Vec<Weak<Cell>>, usize)>,
     /// How many wait for a permit.
     wanting: AtomicUsize,
+    /// Cells that were given an instance, for the one who evicts; those without are dropped on the way.
+    clock_hand: Mutex<(Vec<Weak<Cell>>, usize)>,
     runtime: tokio::runtime::Handle,
     boot: u64,
     messages: AtomicU64,
@@ -66,11 +68,12 @@ pub(crate) struct Parts {
     pub ticker: Ticker,
     pub live: u32,
     pub arrivals: u64,
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Arc<Core> {
-        let Parts { store, clock, entropy, registry, components, ticker, live, arrivals } = parts;
+        let Parts { store, clock, entropy, registry, components, ticker, live, arrivals, watch } = parts;
         let mut boot = [0; 8];
         entropy.fill(&mut boot);
         Arc::new_cyclic(|me| Core {
@@ -84,12 +87,13 @@ impl Core {
             ticker,
             actors: RwLock::default(),
             live_limit: live,
+            watch,
             permits: Arc::new(Semaphore::new(live as usize)),
+            wanting: AtomicUsize::new(0),
             clock_hand: Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
             boot: u64::from_le_bytes(boot),
             messages: AtomicU64::new(0),
-            wanting: AtomicUsize::new(0),
             arrivals: AtomicU64::new(arrivals),
             closing: watch::channel(false).0,
             is_closing: AtomicBool::new(false),
@@ -157,6 +161,8 @@ impl Core {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Ok(permit);
         }
+        // Counted before the look for an idle one: who falls idle after it sees the count.
+        self.wanting.fetch_add(1, Relaxed);
         self.evict_one();
         let permit = self.permits.clone().acquire_owned().await;
         self.wanting.fetch_sub(1, Relaxed);
@@ -168,8 +174,6 @@ impl Core {
         self.wanting.load(Relaxed) > 0
     }
 
-        // Counted before the look for an idle one: who falls idle after it sees the count.
-        self.wanting.fetch_add(1, Relaxed);
     /// An error if an actor without instance cannot get one now: all others are busy.
     pub(crate) fn room(&self, cell: Option<&Cell>) -> Result<()> {
         if cell.is_some_and(|cell| cell.mailbox.running()) || self.permits.available_permits() > 0 || self.evict_one() {
@@ -239,10 +243,6 @@ impl Core {
         if self.halted.set(why.to_owned()).is_ok() {
             tracing::error!(why, "the node stops");
             self.close_executors();
-        }
-    }
-
-    pub(crate) fn halted(&self, why: &str) -> Error {
             if let Some(core) = self.me.upgrade() {
                 self.runtime.spawn(async move { core.close().await });
             }
@@ -263,8 +263,12 @@ impl Core {
         let Err(error) = gate.open(&*self.store).await else { return Ok(()) };
         if !self.is_closing() {
             self.halt(&error.to_string());
-        self.halt(why);
+        }
         Err(CallError::Unavailable(error.to_string()))
+    }
+
+    pub(crate) fn halted(&self, why: &str) -> Error {
+        self.halt(why);
         Error::Internal { what: why.to_owned() }
     }
 
@@ -292,15 +296,15 @@ impl Core {
         let mut running = self.executors.subscribe();
         // The sender lives in self, so this ends only when all are gone.
         let _ = running.wait_for(|running| *running == 0).await;
-    }
-
-    /// Ends when the node closes or halts.
-    pub(crate) async fn closed(&self) {
         let gone = self.gone();
         let cells: Vec<Arc<Cell>> = self.actors.read().values().cloned().collect();
         for cell in cells {
             cell.hang_up(&gone);
         }
+    }
+
+    /// Ends when the node closes or halts.
+    pub(crate) async fn closed(&self) {
         let mut closing = self.closing.subscribe();
         let _ = closing.wait_for(|closing| *closing).await;
     }
@@ -358,6 +362,10 @@ impl Services for Core {
         &self.waits
     }
 
+    fn watch(&self) -> Option<&Arc<dyn Watch>> {
+        self.watch.as_ref()
+    }
+
     fn timer(&self, change: TimerChange) {
         match change {
             TimerChange::Arm(timer) => self.timers.arm(timer),
@@ -405,14 +413,6 @@ impl Core {
                 Err(CallError::Unavailable(error.to_string()))
             }
         }
-        if size as u64 > limit {
-            return Err(CallError::TooLarge { actor: cell.id.to_string(), size: size as u64, limit });
-        }
-        if let Some(limit) = journal {
-            return Err(CallError::Exhausted(format!("the journal of {} has reached max-journal = {limit}", cell.id)));
-        }
-        self.room(Some(cell)).map_err(|error| CallError::Exhausted(error.to_string()))?;
-        if mode == Mode::Off {
     }
 
     /// Whether a message of this size can be accepted for an actor now; true if it must stand in the inbox table.
@@ -423,6 +423,14 @@ impl Core {
             let full = life.about.limits.max_journal.filter(|most| life.tip.bytes >= most.0);
             (life.about.mode, life.about.limits.payload.0, full)
         };
+        if size as u64 > limit {
+            return Err(CallError::TooLarge { actor: cell.id.to_string(), size: size as u64, limit });
+        }
+        if let Some(limit) = journal {
+            return Err(CallError::Exhausted(format!("the journal of {} has reached max-journal = {limit}", cell.id)));
+        }
+        self.room(Some(cell)).map_err(|error| CallError::Exhausted(error.to_string()))?;
+        if mode == Mode::Off {
             return Ok(false);
         }
         self.store.accepting().map_err(|error| CallError::Exhausted(error.to_string()))?;
