@@ -59,6 +59,9 @@ fn an_actor_is_uploaded_started_called_and_stopped() {
     assert_eq!(ask(&api, "POST /v1/actors/one/call", &[], base64.as_bytes()), (200, json!({ "base64": "AP8=" })));
     let (status, accepted) = ask(&api, "POST /v1/actors/two/send", &[("troupe-type", "add")], b"3");
     assert_eq!((status, accepted["id"].as_str().unwrap().len()), (200, 32));
+    let keyed = [("troupe-type", "add"), ("troupe-key", "k")];
+    let (status, refused) = ask(&api, "POST /v1/actors/two/send", &keyed, b"3");
+    assert_eq!((status, &refused["code"]), (400, &json!("invalid-argument")), "no promise that is not kept");
     let (_, actors) = ask(&api, "GET /v1/actors", &[], b"");
     let ids: Vec<&str> = actors.as_array().unwrap().iter().map(|a| a["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["default/actor", "default/one", "default/two"]);

@@ -33,7 +33,7 @@ pub struct Done {
 }
 
 impl Done {
-    fn of(output: std::process::Output) -> Done {
+    pub fn of(output: std::process::Output) -> Done {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(!stderr.contains("panicked at"), "{stderr}");
         Done { code: output.status.code().unwrap_or(-1), stdout: output.stdout, stderr }

@@ -8,6 +8,14 @@
 mod counter;
 mod docs;
 mod faults;
+mod front_api;
+mod front_calls;
+mod front_journal;
+mod front_new;
+mod front_run;
+mod front_support;
+mod fuzz;
+mod kill;
 mod keys;
 mod mailbox;
 mod bases;

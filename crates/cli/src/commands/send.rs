@@ -16,7 +16,8 @@ Examples:
   troupe send sink frame @picture.png
   troupe send sink frame --hex 'ff d8 ff'
 
-The command ends when the message is accepted: in the journal's mode, so with `durable` it is on disk.")]
+The command ends when the message is accepted: in the journal's mode, so with `durable` it is on disk. A message that
+may be repeated without harm is a call: `troupe call --key`.")]
 pub struct Args {
     /// The actor: `name`, or `namespace/name`
     actor: String,
@@ -29,17 +30,13 @@ pub struct Args {
     /// The payload is hexadecimal
     #[arg(long)]
     hex: bool,
-    /// An idempotency key: the same message again is not applied again
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
 }
 
 /// Sends, and prints the message's id.
 pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let payload = payload::read(args.payload.as_deref(), args.hex, std::io::stdin())?;
     let path = format!("/v1/actors/{}/send", segment(&args.actor));
-    let mut headers = vec![(wire::TYPE, args.message_type.as_str())];
-    headers.extend(args.key.as_deref().map(|k| (wire::KEY, k)));
+    let headers = [(wire::TYPE, args.message_type.as_str())];
     let answer = context.client()?.send(Method::POST, &path, &headers, payload.into()).await?;
     let accepted: Accepted = serde_json::from_slice(&answer).map_err(|e| {
         Failure::failed("no-node", format!("the node's answer cannot be read: {e}"), "use the same version of `troupe`")

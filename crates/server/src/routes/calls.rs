@@ -35,6 +35,12 @@ pub(crate) async fn send(
     Whole(body): Whole,
 ) -> Result<Out<Accepted>, ApiError> {
     let (request, _) = message(&headers, &body)?;
+    if request.key.is_some() {
+        return Err(ApiError::invalid(
+            "an idempotency key is for calls; this message would be applied each time",
+            "call it, or leave the key out",
+        ));
+    }
     let accepted = api.node.cast(&id, request).await?;
     Ok(Out(Accepted { id: accepted.to_string() }))
 }

@@ -14,10 +14,12 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post};
+use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
+use tokio::time::timeout;
 
 use crate::error::ApiError;
-use crate::serve::Api;
+use crate::serve::{Api, GRACE};
 
 /// The most that a body of JSON without a payload may have: a manifest, escaped.
 const MAX_JSON: usize = 4 << 20;
@@ -25,6 +27,9 @@ const MAX_JSON: usize = 4 << 20;
 const MAX_MESSAGE: usize = 360 << 20;
 /// The most that a component may have.
 const MAX_COMPONENT: usize = 256 << 20;
+
+/// So much more than its limit is read of a body, and dropped, so that its sender hears why it was refused.
+const DRAINED: usize = 16 << 20;
 
 /// All routes.
 pub(crate) fn all() -> Router<Api> {
@@ -49,8 +54,14 @@ fn bounded(routes: Router<Api>, most: usize) -> Router<Api> {
 }
 
 async fn announced(State(most): State<usize>, request: Request, next: Next) -> Response {
-    if request.body().size_hint().lower() > most as u64 {
-        return ApiError::too_large(most).into_response();
+    let length = request.body().size_hint().lower();
+    if length <= most as u64 {
+        return next.run(request).await;
     }
-    next.run(request).await
+    if length <= (most + DRAINED) as u64 {
+        // A client that is still writing when the connection is closed never reads the answer.
+        let mut body = request.into_body();
+        let _ = timeout(GRACE, async { while let Some(Ok(_)) = body.frame().await {} }).await;
+    }
+    ApiError::too_large(most).into_response()
 }
