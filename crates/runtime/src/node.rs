@@ -365,6 +365,11 @@ impl Node {
         self.core.components.names()
     }
 
+    /// How many components were compiled since the node was opened; all others were found in the cache.
+    pub fn compilations(&self) -> u64 {
+        self.core.components.compilations()
+    }
+
     // ---- actors ----
 
     /// Starts an actor, or goes on with the one that is there. Returns once that survives a crash as its mode promises.

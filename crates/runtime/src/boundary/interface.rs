@@ -62,6 +62,9 @@ pub struct Interface<'b> {
     pub(super) name: &'static str,
 }
 
+/// Makes one resource of a recorded call again; see [`Extra::renew`].
+pub type Renew<P> = fn(&mut Guest, u32, &P) -> Result<Option<u32>>;
+
 /// What a registration says beyond name, class and handler.
 pub struct Extra<P, R> {
     /// Applies what the call left in the turn when its answer comes from the journal.
@@ -71,7 +74,7 @@ pub struct Extra<P, R> {
     /// The interface's own error for an effect whose outcome is unknown after a crash.
     unknown: Option<fn(&mut Guest) -> Result<R>>,
     /// Makes what it returned again after a crash.
-    renew: Option<fn(&mut Guest, u32, &P) -> Result<Option<u32>>>,
+    renew: Option<Renew<P>>,
     /// Decides the class of one call where it depends on the arguments.
     class: Option<fn(&mut Guest, &P) -> Effect>,
     _types: PhantomData<fn(P) -> R>,
@@ -102,7 +105,7 @@ impl<P, R> Extra<P, R> {
     /// After recovery makes one resource of the result again when it is first used, given its logical number and the
     /// recorded parameters, which name resources logically too ([`Guest::real`] finds them): its index in the host's
     /// table, or none if it cannot be made. It must not do again what the call did outside.
-    pub fn renew(mut self, f: fn(&mut Guest, u32, &P) -> Result<Option<u32>>) -> Self {
+    pub fn renew(mut self, f: Renew<P>) -> Self {
         self.renew = Some(f);
         self
     }

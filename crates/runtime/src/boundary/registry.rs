@@ -14,6 +14,8 @@ use super::recordable::{DecodeError, Handle, Recordable};
 
 /// Reads the parameters or the outcome of a record as text.
 pub type Describe = fn(&[u8]) -> Result<String, DecodeError>;
+/// Finds the logical numbers that an encoded result hands out.
+pub(crate) type HandsOut = fn(&[u8]) -> Result<Vec<u32>, DecodeError>;
 /// Makes one resource of a recorded constructor call again, given its logical number and the recorded parameters.
 pub type Renew = Arc<dyn Fn(&mut Guest, u32, &[u8]) -> wasmtime::Result<Option<u32>> + Send + Sync>;
 
@@ -30,7 +32,7 @@ pub struct Entry {
     /// Its result as text.
     pub outcome: Describe,
     /// The logical numbers that its result hands out.
-    pub(crate) hands_out: Option<fn(&[u8]) -> Result<Vec<u32>, DecodeError>>,
+    pub(crate) hands_out: Option<HandsOut>,
     /// How what it hands out is made again after a crash; none if it cannot be.
     pub(crate) renew: Option<Renew>,
 }

@@ -5,6 +5,8 @@
 
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use troupe_log::Digest;
 use wasmtime::Engine;
@@ -16,16 +18,23 @@ use super::rewrite::{self, REWRITE_VERSION};
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     folder: Option<PathBuf>,
+    compiled: Arc<AtomicU64>,
 }
 
 impl Cache {
     pub(crate) fn new(folder: Option<PathBuf>) -> Cache {
-        Cache { folder }
+        Cache { folder, compiled: Arc::default() }
+    }
+
+    /// How often something was compiled, because it was not in the folder or damaged there.
+    pub(crate) fn compiled(&self) -> u64 {
+        self.compiled.load(Relaxed)
     }
 
     /// The compiled component: from the folder, or compiled now and put there.
     pub(crate) fn load(&self, engine: &Engine, digest: &Digest, bytes: &[u8]) -> wasmtime::Result<Component> {
         let Some(folder) = &self.folder else {
+            self.compiled.fetch_add(1, Relaxed);
             return Component::new(engine, rewrite::rewrite(bytes));
         };
         let name = key(engine, digest);
@@ -34,6 +43,7 @@ impl Cache {
         if let Some(component) = open(engine, &code, &sum) {
             return Ok(component);
         }
+        self.compiled.fetch_add(1, Relaxed);
         let serialized = engine.precompile_component(&rewrite::rewrite(bytes))?;
         // A cache that cannot be written costs time, not correctness.
         if let Err(error) = write(folder, &code, &sum, &serialized) {

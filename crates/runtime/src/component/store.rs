@@ -130,6 +130,11 @@ impl Components {
         self.index.lock().iter().map(|((name, version), digest)| (format!("{name}@{version}"), *digest)).collect()
     }
 
+    /// How many were compiled in this process; all others were found in the cache.
+    pub fn compilations(&self) -> u64 {
+        self.cache.compiled()
+    }
+
     /// However many ask at once, one compiles.
     async fn compiled(&self, digest: Digest, bytes: Option<&[u8]>) -> Result<Arc<Code>> {
         let cell = self.code.lock().entry(digest).or_default().clone();

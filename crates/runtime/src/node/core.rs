@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use troupe_log::body::FaultCause;
 use troupe_log::{ActorId, NodeTime, Store, WallTime};
 
@@ -115,25 +115,17 @@ impl Core {
 
     /// Gives a cell an executor. The caller has marked it as running.
     pub(crate) fn schedule(&self, cell: Arc<Cell>) {
-        let Some(core) = self.me.upgrade() else { return };
-        self.executors.send_modify(|running| *running += 1);
-        self.runtime.spawn(async move {
-            let _running = Running(core.clone());
-            Executor::new(core, cell).run().await;
-        });
+        self.spawn(cell, |executor| executor.run());
+    }
+
+    /// Resumes an actor with an open turn, then works on.
+    pub(crate) fn schedule_resume(&self, cell: Arc<Cell>) {
+        self.spawn(cell, |executor| executor.resume_and_run());
     }
 
     /// Begins a life, then works on.
-    pub(crate) fn schedule_begin(
-        &self,
-        cell: Arc<Cell>,
-        begun: tokio::sync::oneshot::Sender<Result<crate::actor::message::Gate>>,
-    ) {
-        let Some(core) = self.me.upgrade() else { return };
-        self.executors.send_modify(|running| *running += 1);
-        self.runtime.spawn(async move {
-            let _running = Running(core.clone());
-            let mut executor = Executor::new(core, cell.clone());
+    pub(crate) fn schedule_begin(&self, cell: Arc<Cell>, begun: oneshot::Sender<Result<Gate>>) {
+        self.spawn(cell.clone(), |mut executor| async move {
             let gate = executor.begin().await;
             let begins = gate.is_ok();
             // Whoever asked may have gone away; the actor lives all the same.
@@ -146,13 +138,14 @@ impl Core {
         });
     }
 
-    /// Resumes an actor with an open turn, then works on.
-    pub(crate) fn schedule_resume(&self, cell: Arc<Cell>) {
+    fn spawn<F: Future<Output = ()> + Send + 'static>(&self, cell: Arc<Cell>, work: impl FnOnce(Executor) -> F) {
         let Some(core) = self.me.upgrade() else { return };
-        self.executors.send_modify(|running| *running += 1);
+        core.executors.send_modify(|running| *running += 1);
+        let work = work(Executor::new(core.clone(), cell.clone()));
+        let running = Running { core, cell };
         self.runtime.spawn(async move {
-            let _running = Running(core.clone());
-            Executor::new(core, cell).resume_and_run().await;
+            let _running = running;
+            work.await;
         });
     }
 
@@ -332,12 +325,23 @@ impl Core {
     }
 }
 
-/// Counts an executor.
-struct Running(Arc<Core>);
+/// Counts an executor, and takes note if it panics.
+struct Running {
+    core: Arc<Core>,
+    cell: Arc<Cell>,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.executors.send_modify(|running| *running -= 1);
+        if std::thread::panicking() {
+            // A defect of the runtime. The journal has every committed step, so nothing is lost; nobody may wait for ever.
+            let why = "the runtime panicked in a turn: a defect of Troupe, see its log".to_owned();
+            self.cell.life.lock().status = Status::Quarantined(why.clone());
+            self.cell.mailbox.shut();
+            self.cell.hang_up(&CallError::Internal(why));
+            self.cell.mailbox.abandon();
+        }
+        self.core.executors.send_modify(|running| *running -= 1);
     }
 }
 

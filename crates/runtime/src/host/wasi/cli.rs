@@ -78,12 +78,14 @@ fn terminals(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface("wasi:cli/terminal-input@0.2.12")?
         .resource("terminal-input", |guest, terminal: Resource<TerminalInput>| {
-            Ok(drop(guest.table.delete(terminal)?))
+            guest.table.delete(terminal)?;
+            Ok(())
         })?;
     boundary
         .interface("wasi:cli/terminal-output@0.2.12")?
         .resource("terminal-output", |guest, terminal: Resource<TerminalOutput>| {
-            Ok(drop(guest.table.delete(terminal)?))
+            guest.table.delete(terminal)?;
+            Ok(())
         })?;
     boundary.interface("wasi:cli/terminal-stdin@0.2.12")?.func(
         "get-terminal-stdin",
