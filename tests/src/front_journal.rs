@@ -48,6 +48,24 @@ fn the_journal_is_the_same_from_the_node_the_folder_and_the_file() {
 }
 
 #[test]
+fn waits_and_denials_are_told_by_their_function_and_grant() {
+    let here = Folder::with("sleeper");
+    let _node = here.node(&[]);
+    here.run(&["call", "actor", "nap", "5"]).ok();
+    let shown = here.run(&["journal", "show", "actor"]).ok();
+    let line = |kind: &str| shown.lines().find(|line| line.contains(kind)).unwrap_or_else(|| panic!("{kind}: {shown}"));
+    assert!(line("  wait  ").contains("troupe:actor/host@0.1#sleep-millis(5,)"), "{shown}");
+    let wait = line("  wait  ").split_whitespace().next().unwrap();
+    assert!(line("  wake  ").contains(&format!("of record {wait}  ->  (Ok(())")), "{shown}");
+
+    here.run(&["start", guest("probe").to_str().unwrap()]).ok();
+    let denied = here.run(&["call", "probe", "messaging#send-message", "other|add|1"]).ok();
+    assert!(denied.contains("NotPermitted"), "{denied}");
+    let shown = here.run(&["journal", "show", "probe"]).ok();
+    assert!(shown.contains("#send-message(") && shown.contains("denied: no [grants.messaging]"), "{shown}");
+}
+
+#[test]
 fn an_exported_file_replays_on_a_machine_without_a_network() {
     let (here, node) = counted();
     let live = here.run(&["replay", "actor"]).ok();

@@ -2,6 +2,8 @@
 //!
 //! Reads any bytes: a body that does not fit its kind is shown as so many bytes, a kind of a later version by its number.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use troupe_log::body::{Base, CallHead, Checkpoint, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind};
 use troupe_log::codec::{self, Reader};
@@ -30,12 +32,33 @@ pub struct Shown {
     pub head: String,
 }
 
-impl Shown {
-    /// Decodes a record.
-    pub fn of(record: &Record<'_>, registry: &Registry) -> Self {
-        let parts = record.kind.known().and_then(|kind| words(kind, record.body, registry).ok());
+/// Tells the records of one journal, in their order: an outcome is read as its intent's or wait's function gives it.
+pub struct Teller<'a> {
+    registry: &'a Registry,
+    /// The intents and waits of the turn, and their functions.
+    begun: HashMap<u64, u64>,
+}
+
+impl<'a> Teller<'a> {
+    /// Nothing told yet.
+    pub fn new(registry: &'a Registry) -> Self {
+        Self { registry, begun: HashMap::new() }
+    }
+
+    /// Decodes the next record.
+    pub fn tell(&mut self, record: &Record<'_>) -> Shown {
+        match record.kind.known() {
+            Some(Kind::TurnBegin) => self.begun.clear(),
+            Some(Kind::Intent | Kind::Wait) => {
+                if let Ok(head) = CallHead::decode(&mut Reader::new(record.body)) {
+                    self.begun.insert(record.seq.0, head.tag);
+                }
+            }
+            _ => {}
+        }
+        let parts = record.kind.known().and_then(|kind| words(kind, record.body, self.registry, &self.begun).ok());
         let parts = parts.unwrap_or_else(|| Words::new("", format!("{} bytes", record.body.len())));
-        Self {
+        Shown {
             seq: record.seq.0,
             kind: record.kind.to_string(),
             what: parts.what,
@@ -44,7 +67,9 @@ impl Shown {
             head: hex(&record.head()),
         }
     }
+}
 
+impl Shown {
     /// The record in one line.
     pub fn line(&self) -> String {
         let mut line = format!("{:>6}  {:<10}  {}", self.seq, self.kind, self.what);
@@ -82,7 +107,7 @@ impl Words {
     }
 }
 
-fn words(kind: Kind, body: &[u8], registry: &Registry) -> Result<Words, codec::Error> {
+fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>) -> Result<Words, codec::Error> {
     let mut input = Reader::new(body);
     Ok(match kind {
         Kind::Genesis => genesis(&Genesis::decode(body)?),
@@ -95,10 +120,9 @@ fn words(kind: Kind, body: &[u8], registry: &Registry) -> Result<Words, codec::E
         Kind::Denial => denial(&mut input, registry)?,
         Kind::Outcome | Kind::Wake => {
             let of = input.u64()?;
-            // Whose outcome it is stands in the record that it names, which need not be at hand.
-            let text = match Outcome::decode(&mut input)? {
-                Outcome::Value(bytes) => bytes_shown(bytes),
-                other => outcome(0, &other, registry),
+            let text = match (Outcome::decode(&mut input)?, begun.get(&of)) {
+                (Outcome::Value(bytes), None) => bytes_shown(bytes),
+                (other, tag) => outcome(tag.copied().unwrap_or_default(), &other, registry),
             };
             Words::new(format!("of record {of}"), "").output(text)
         }
@@ -225,7 +249,7 @@ mod tests {
         step.record(kind, body);
         let bytes = step.bytes().to_vec();
         let record = record::records(&bytes).next().unwrap().unwrap();
-        let shown = Shown::of(&record, &Registry::default());
+        let shown = Teller::new(&Registry::default()).tell(&record);
         assert_eq!(shown.head, hex(&record.head()));
         shown
     }

@@ -10,7 +10,7 @@ use troupe_log::{export as files, record, verify as check};
 use troupe_runtime::node::{Node, NodeOptions};
 use troupe_server::client::segment;
 use troupe_server::export;
-use troupe_server::records::Shown;
+use troupe_server::records::{Shown, Teller};
 use troupe_server::wire::Verified;
 
 use crate::context::Context;
@@ -142,10 +142,12 @@ fn print(context: &Context, shown: &Shown) {
 
 async fn print_all(context: &Context, bytes: &[u8], from: u64) -> Result<()> {
     let node = reader().await?;
+    let mut teller = Teller::new(node.registry());
     for record in record::records(bytes) {
         let record = record.map_err(|e| Failure::failed("journal", e, "`troupe journal verify` says more"))?;
-        if record.seq.0 >= from {
-            print(context, &Shown::of(&record, node.registry()));
+        let shown = teller.tell(&record);
+        if shown.seq >= from {
+            print(context, &shown);
         }
     }
     node.close().await.map_err(|e| Failure::failed("internal", e, ""))
@@ -299,7 +301,7 @@ async fn diff(context: &Context, left: &Of, right: &Of) -> Result<()> {
         return Ok(());
     };
     let node = reader().await?;
-    let shown = |record: Option<record::Record<'_>>| record.map(|r| Shown::of(&r, node.registry()));
+    let shown = |record: Option<record::Record<'_>>| record.map(|r| Teller::new(node.registry()).tell(&r));
     let (a, b) = (shown(found.left), shown(found.right));
     if context.out.json {
         context.out.value(&json!({ "identical": false, "seq": found.seq.0, "left": a, "right": b }));

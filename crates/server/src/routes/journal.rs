@@ -15,7 +15,7 @@ use troupe_log::{JournalReader, record};
 use crate::error::ApiError;
 use crate::export::{self, ExportError};
 use crate::extract::Actor;
-use crate::records::Shown;
+use crate::records::Teller;
 use crate::serve::Api;
 use crate::wire::Verified;
 
@@ -115,6 +115,7 @@ fn body(receiver: mpsc::Receiver<Result<Bytes, String>>) -> Body {
 /// Reads, decodes and hands over part by part, until the client has all or is gone. An error cuts the answer off, so that
 /// nobody takes a part for the whole.
 fn lines(mut journal: JournalReader, api: &Api, from: u64, sender: &mpsc::Sender<Result<Bytes, String>>) {
+    let mut teller = Teller::new(api.node.registry());
     loop {
         let part = match journal.next_part() {
             Ok(Some((_, part))) => part,
@@ -133,9 +134,8 @@ fn lines(mut journal: JournalReader, api: &Api, from: u64, sender: &mpsc::Sender
                     return;
                 }
             };
-            if record.seq.0 >= from
-                && serde_json::to_writer(&mut text, &Shown::of(&record, api.node.registry())).is_ok()
-            {
+            let shown = teller.tell(&record);
+            if shown.seq >= from && serde_json::to_writer(&mut text, &shown).is_ok() {
                 text.push(b'\n');
             }
         }
