@@ -18,6 +18,11 @@ pub struct Divergence {
     pub actual: String,
 }
 
+impl Divergence {
+    /// The record of a call behind the last record of its turn, until it is known which record ended the turn.
+    pub(crate) const NO_FURTHER_RECORD: Seq = Seq(u64::MAX);
+}
+
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -271,7 +271,10 @@ impl Recorder {
                     Ok(Recalled::Live)
                 }
                 AtEnd::Leave => Err(LeftHere.into()),
-                AtEnd::Ended => Err(self.differs(Seq(u64::MAX), entry, params, "no further record".to_owned()).into()),
+                AtEnd::Ended => {
+                    let expected = "no further record".to_owned();
+                    Err(self.differs(Divergence::NO_FURTHER_RECORD, entry, params, expected).into())
+                },
             };
         };
         let (seq, kind, body) = (record.seq, record.kind, record.body);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
-use troupe_log::{Batch, Digest, Store, Table};
+use troupe_log::{Batch, Digest, Position, Store, Table};
 use wasmtime::component::InstancePre;
 
 use super::cache::Cache;
@@ -36,7 +36,8 @@ pub struct Components {
     boundary: Arc<Boundary>,
     store: Arc<dyn Store>,
     cache: Cache,
-    index: Mutex<BTreeMap<(String, String), Digest>>,
+    /// What each name stands for, and the batch that says so.
+    index: Mutex<BTreeMap<(String, String), (Digest, Position)>>,
     code: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Code>>>>>,
 }
 
@@ -51,7 +52,8 @@ impl Components {
     ) -> Components {
         let index = index.into_iter().flatten().filter_map(|(key, value)| {
             let (name, version) = std::str::from_utf8(key).ok()?.rsplit_once('@')?;
-            Some(((name.to_owned(), version.to_owned()), Digest(value.as_slice().try_into().ok()?)))
+            let digest = Digest(value.as_slice().try_into().ok()?);
+            Some(((name.to_owned(), version.to_owned()), (digest, Position(0))))
         });
         let index = Mutex::new(index.collect());
         Components { engines, boundary, store, cache: Cache::new(cache), index, code: Mutex::default() }
@@ -71,7 +73,7 @@ impl Components {
         Ok(code)
     }
 
-    /// The same, and names it. A name that has other bytes already is refused.
+    /// The same, and names it; both survive a power cut when this returns. A name that has other bytes already is refused.
     pub async fn load_as(&self, name: &str, version: &str, bytes: &[u8]) -> Result<Arc<Code>> {
         let valid = |text: &str| !text.is_empty() && text.len() <= 128 && !text.contains(['@', '\0', '/', ' ']);
         if !valid(name) || !valid(version) {
@@ -79,20 +81,27 @@ impl Components {
         }
         let code = self.load(bytes).await?;
         let digest = code.inspection.digest;
+        let position = self.name(name, version, digest)?;
+        self.store.sync(position).await?;
+        Ok(code)
+    }
+
+    /// Commits what a name stands for; the position of the batch that says so.
+    fn name(&self, name: &str, version: &str, digest: Digest) -> Result<Position> {
         let mut index = self.index.lock();
         match index.get(&(name.to_owned(), version.to_owned())) {
-            Some(there) if *there == digest => {}
-            Some(there) => {
-                return Err(Error::NameTaken { name: format!("{name}@{version}"), there: *there, offered: digest });
+            Some((there, position)) if *there == digest => Ok(*position),
+            Some((there, _)) => {
+                Err(Error::NameTaken { name: format!("{name}@{version}"), there: *there, offered: digest })
             }
             None => {
                 let mut batch = Batch::new();
                 batch.put(Table::COMPONENTS, format!("{name}@{version}").as_bytes(), &digest.0);
-                self.store.append(&batch)?;
-                index.insert((name.to_owned(), version.to_owned()), digest);
+                let position = self.store.append(&batch)?;
+                index.insert((name.to_owned(), version.to_owned()), (digest, position));
+                Ok(position)
             }
         }
-        Ok(code)
     }
 
     /// The digest of a reference; a path is read, loaded and stored.
@@ -104,8 +113,8 @@ impl Components {
                 self.load(&bytes).await.map_err(|error| error.of_file(path))
             }
             ComponentRef::Named { name, version } => {
-                let digest = self.index.lock().get(&(name.clone(), version.clone())).copied();
-                let digest = digest.ok_or_else(|| Error::NoComponent { reference: reference.to_string() })?;
+                let named = self.index.lock().get(&(name.clone(), version.clone())).copied();
+                let (digest, _) = named.ok_or_else(|| Error::NoComponent { reference: reference.to_string() })?;
                 self.get(digest).await
             }
             ComponentRef::Digest(digest) => self.get(*digest).await,
@@ -127,7 +136,7 @@ impl Components {
 
     /// All names.
     pub fn names(&self) -> Vec<(String, Digest)> {
-        self.index.lock().iter().map(|((name, version), digest)| (format!("{name}@{version}"), *digest)).collect()
+        self.index.lock().iter().map(|((name, version), (digest, _))| (format!("{name}@{version}"), *digest)).collect()
     }
 
     /// How many were compiled in this process; all others were found in the cache.

@@ -213,6 +213,15 @@ impl Player {
                 expected: format!("{}: {}", fault.cause.name(), fault.text),
                 actual: format!("{}: {text}", cause.name()),
             })),
+            (end, Err(Fall::Differs(mut divergence))) => {
+                if divergence.seq == Divergence::NO_FURTHER_RECORD {
+                    divergence.seq = turn.last;
+                    if let End::Ended { outcome, answer, .. } = end {
+                        divergence.expected = format!("the end of the turn with {}", describe_outcome(*outcome, answer));
+                    }
+                }
+                Err(Fall::Differs(divergence))
+            }
             (_, Err(fall)) => Err(fall),
         }
     }
