@@ -55,16 +55,15 @@ pub fn logged() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
 }
 
+/// How a node is opened on a disk that can be cut.
+pub fn options(disk: &SimDisk) -> NodeOptions {
+    NodeOptions { disk: Some(Arc::new(disk.clone())), live: 64, cache: Some(cache()), ..NodeOptions::default() }
+}
+
 /// A node in memory, on a disk that can be cut and opened again.
 pub async fn node_on(disk: &SimDisk) -> Node {
     logged();
-    let options = NodeOptions {
-        disk: Some(Arc::new(disk.clone())),
-        live: 64,
-        cache: Some(cache()),
-        ..NodeOptions::default()
-    };
-    Node::open(options).await.unwrap()
+    Node::open(options(disk)).await.unwrap()
 }
 
 pub async fn ask(node: &Node, actor: &str, message_type: &str, payload: &str) -> Result<String, CallError> {
