@@ -187,11 +187,12 @@ impl Mailbox {
         if state.close {
             return Poll::Ready(Next::Close);
         }
-        if let Some(reason) = state.stop.take() {
-            return Poll::Ready(Next::Stop(reason));
-        }
+        // Asked for before a stop, it is made before it.
         if std::mem::take(&mut state.snapshot) {
             return Poll::Ready(Next::Snapshot);
+        }
+        if let Some(reason) = state.stop.take() {
+            return Poll::Ready(Next::Stop(reason));
         }
         if let Some(envelope) = state.queue.pop_front() {
             return Poll::Ready(Next::Message(envelope));
@@ -210,7 +211,7 @@ impl Mailbox {
     /// The executor ends. False if something came meanwhile and it must go on.
     pub fn rest(&self) -> bool {
         let mut state = self.state.lock();
-        if !state.queue.is_empty() || state.stop.is_some() {
+        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot {
             return false;
         }
         state.running = false;
