@@ -41,6 +41,9 @@ struct Args {
     /// So many times the usual rounds, for a profiler.
     #[arg(long, default_value_t = 1)]
     rounds: usize,
+    /// Leave out what is compared with where that can be; with `--only`, for a profiler.
+    #[arg(long, requires = "only")]
+    ours: bool,
     #[arg(long, hide = true)]
     memory_of: Option<memory::Of>,
     #[arg(long, hide = true)]
@@ -77,7 +80,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let guests = args.guests.clone().unwrap_or_else(|| repository.join("target/guests"));
     let work = args.work.clone().unwrap_or_else(|| repository.join("target/bench"));
     std::fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-    let setup = Setup { guests, work, rounds: args.rounds.max(1) };
+    let setup = Setup { guests, work, rounds: args.rounds.max(1), ours_only: args.ours };
     if let Some(of) = args.memory_of {
         println!("{}", memory::measure(&setup, of)?);
         return Ok(());

@@ -43,7 +43,7 @@ impl Raw {
         interface.func_wrap("now-millis", host).map_err(plain)?;
         linker.define_unknown_imports_as_traps(&component).map_err(plain)?;
         let find = |interface: &str, function: &str| {
-            let (_, instance) = component.get_export(None, &format!("troupe:actor/{interface}@0.1.0"))?;
+            let (_, instance) = component.get_export(None, format!("troupe:actor/{interface}@0.1.0"))?;
             component.get_export(Some(&instance), function).map(|(_, index)| index)
         };
         Ok(Raw {
@@ -61,8 +61,8 @@ impl Raw {
         store.set_epoch_deadline(1);
         store.set_fuel(u64::MAX / 4).map_err(plain)?;
         let instance = self.pre.instantiate_async(&mut store).await.map_err(plain)?;
-        let request = instance.get_typed_func(&mut store, &self.request).map_err(plain)?;
-        let event = instance.get_typed_func(&mut store, &self.event).map_err(plain)?;
+        let request = instance.get_typed_func(&mut store, self.request).map_err(plain)?;
+        let event = instance.get_typed_func(&mut store, self.event).map_err(plain)?;
         Ok(Instance { store, request, event })
     }
 }

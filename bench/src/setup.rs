@@ -20,6 +20,8 @@ pub struct Setup {
     pub work: PathBuf,
     /// Multiplies the number of rounds.
     pub rounds: usize,
+    /// Leaves out what is compared with, for a profiler.
+    pub ours_only: bool,
 }
 
 impl Setup {

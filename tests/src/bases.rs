@@ -130,12 +130,8 @@ async fn recovery_reads_nothing_that_is_older_than_the_newest_base() {
     for with_base in [false, true] {
         let bytes = Arc::new(AtomicU64::new(0));
         let counting = Counting { disk: disk.clone(), read: bytes.clone() };
-        let options = NodeOptions {
-            disk: Some(Arc::new(counting)),
-            live: 64,
-            cache: Some(cache()),
-            ..NodeOptions::default()
-        };
+        let options =
+            NodeOptions { disk: Some(Arc::new(counting)), live: 64, cache: Some(cache()), ..NodeOptions::default() };
         let node = Node::open(options).await.unwrap();
         let opened = bytes.load(Relaxed);
         assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), if with_base { "2" } else { "301" });
@@ -159,7 +155,11 @@ async fn an_actor_that_refuses_to_save_goes_on_without_a_base() {
     for n in 1..=30 {
         assert_eq!(ask(&node, "saver", "add", "1").await.unwrap(), n.to_string());
     }
-    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "32", "the instance was not lost, or brought back exactly");
+    assert_eq!(
+        ask(&node, "saver", "calls", "").await.unwrap(),
+        "32",
+        "the instance was not lost, or brought back exactly"
+    );
     assert_eq!(count(&node, "saver", Kind::Base).await, 0);
     let node = node_on(&power_cut(node, &disk)).await;
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "33");

@@ -14,8 +14,13 @@ use troupe_runtime::replay::{Replay, ReplayCode};
 use crate::support::{ask, cache, count, guest, id, journal, node_on, options, spec, verified};
 
 /// The actors, and the guest that each is.
-const ACTORS: [(&str, &str); 5] =
-    [("counter", "counter-rust"), ("notes", "generic"), ("sleeper", "sleeper"), ("sender", "sender"), ("saver", "saver")];
+const ACTORS: [(&str, &str); 5] = [
+    ("counter", "counter-rust"),
+    ("notes", "generic"),
+    ("sleeper", "sleeper"),
+    ("sender", "sender"),
+    ("saver", "saver"),
+];
 
 fn actor(name: &str, guest_name: &str) -> ActorSpec {
     let mut spec = spec(name, guest_name);
@@ -123,7 +128,12 @@ async fn run(node: &Node, script: &[(usize, Op)]) -> BTreeMap<usize, Known> {
 }
 
 /// Takes the node up after the cut, repeats what is in doubt, and checks everything. `codes` are the guests' components.
-async fn check(disk: &SimDisk, known: &BTreeMap<usize, Known>, codes: &BTreeMap<&str, ReplayCode>, when: &str) -> usize {
+async fn check(
+    disk: &SimDisk,
+    known: &BTreeMap<usize, Known>,
+    codes: &BTreeMap<&str, ReplayCode>,
+    when: &str,
+) -> usize {
     let node = node_on(disk).await;
     for (n, what) in known {
         // A cast has no key: repeating it would be a second message.
@@ -134,7 +144,11 @@ async fn check(disk: &SimDisk, known: &BTreeMap<usize, Known>, codes: &BTreeMap<
     let of = |op: Op| known.keys().copied().filter(move |n| SCRIPT[*n] == op);
     let total: u64 = of(Op::Add).map(|n| 1 << n).sum();
     assert_eq!(ask(&node, "counter", "get", "").await.unwrap(), total.to_string(), "{when}: each call once");
-    assert_eq!(ask(&node, "saver", "get", "").await.unwrap(), of(Op::Save).count().to_string(), "{when}: each call once");
+    assert_eq!(
+        ask(&node, "saver", "get", "").await.unwrap(),
+        of(Op::Save).count().to_string(),
+        "{when}: each call once"
+    );
     let naps = of(Op::Nap).count();
     assert_eq!(ask(&node, "sleeper", "count", "").await.unwrap(), (2 * naps).to_string(), "{when}: whole turns only");
 
@@ -193,7 +207,8 @@ fn cut(disk: &SimDisk, kind: u64) -> (SimDisk, &'static str) {
             "all of it is left"
         }
         _ => {
-            after.crash_keeping(true, |write| if write.index + 1 == write.of { 0..write.len / 2 } else { 0..write.len });
+            after
+                .crash_keeping(true, |write| if write.index + 1 == write.of { 0..write.len / 2 } else { 0..write.len });
             "the last write is torn"
         }
     };

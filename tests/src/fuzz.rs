@@ -129,7 +129,8 @@ fn manifests() {
 async fn journals() {
     let node = node_on(&SimDisk::new()).await;
     node.start(spec("counter", "counter-rust")).await.unwrap();
-    for (message_type, payload) in [("add", "5"), ("dice", ""), ("now", ""), ("sleep", "1"), ("log", "x"), ("add", "y")] {
+    for (message_type, payload) in [("add", "5"), ("dice", ""), ("now", ""), ("sleep", "1"), ("log", "x"), ("add", "y")]
+    {
         let _ = ask(&node, "counter", message_type, payload).await;
     }
     ask(&node, "counter", "trap", "").await.unwrap_err();
@@ -190,13 +191,13 @@ async fn api_bodies() {
     let paths: [(&str, &[&str]); 4] = [
         (
             "/v1/actors/default%2Fcounter/call",
-            &["{\"type\":\"add\",\"text\":\"5\",\"key\":\"k\",\"deadline\":\"5s\"}", "{\"type\":\"echo\",\"base64\":\"AAEC\"}"],
+            &[
+                "{\"type\":\"add\",\"text\":\"5\",\"key\":\"k\",\"deadline\":\"5s\"}",
+                "{\"type\":\"echo\",\"base64\":\"AAEC\"}",
+            ],
         ),
         ("/v1/actors/default%2Fcounter/send", &["{\"type\":\"add\",\"text\":\"5\"}"]),
-        (
-            "/v1/actors/default%2Facct/typed",
-            &["{\"function\":\"bank:ledger/account#deposit\",\"arguments\":\"(42)\"}"],
-        ),
+        ("/v1/actors/default%2Facct/typed", &["{\"function\":\"bank:ledger/account#deposit\",\"arguments\":\"(42)\"}"]),
         ("/v1/actors", &[start]),
     ];
     let (mut random, more) = (Random::new(), clock());

@@ -32,10 +32,8 @@ enum Aim {
 
 /// The troupe binary that is tested.
 pub fn troupe() -> PathBuf {
-    let binary = std::env::var_os("TROUPE_BIN").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/troupe")),
-        PathBuf::from,
-    );
+    let binary = std::env::var_os("TROUPE_BIN")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/troupe")), PathBuf::from);
     assert!(binary.is_file(), "no {}: run `cargo build --release --workspace --bins`", binary.display());
     binary
 }

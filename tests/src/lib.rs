@@ -5,8 +5,12 @@
 
 #![cfg(test)]
 
+mod bases;
+mod components;
 mod counter;
+mod crash;
 mod docs;
+mod eviction;
 mod faults;
 mod front_api;
 mod front_calls;
@@ -15,18 +19,14 @@ mod front_new;
 mod front_run;
 mod front_support;
 mod fuzz;
-mod kill;
 mod keys;
+mod kill;
 mod mailbox;
-mod bases;
-mod eviction;
-mod components;
-mod crash;
 mod quarantine;
 mod replays;
 mod routing;
-mod typed;
 mod support;
+mod typed;
 mod waits;
-mod wasi_crash;
 mod wasi_calls;
+mod wasi_crash;

@@ -174,7 +174,10 @@ async fn what_cannot_be_sent_is_refused_with_the_reason() {
         let told = ask(&node, "sender", "relay", &format!("counter|{reserved}|1")).await.unwrap_err();
         assert!(matches!(&told, CallError::Refused(text) if text.starts_with("Error::InvalidArgument")), "{told}");
     }
-    assert_eq!(ask(&node, "counter", "troupes", "").await.unwrap_err(), CallError::Refused("unknown message type: troupes".to_owned()));
+    assert_eq!(
+        ask(&node, "counter", "troupes", "").await.unwrap_err(),
+        CallError::Refused("unknown message type: troupes".to_owned())
+    );
     node.close().await.unwrap();
 }
 

@@ -150,7 +150,11 @@ async fn after_three_starts_that_did_not_end_the_resumption_an_actor_is_quaranti
 
     let started = node.start_fresh(spec("sleeper", "sleeper")).await.unwrap();
     assert_eq!((started.incarnation.0, started.resumed), (1, false));
-    assert_eq!(ask(&node, "sleeper", "count", "").await.unwrap(), "2", "from init, with the cast that was in the inbox");
+    assert_eq!(
+        ask(&node, "sleeper", "count", "").await.unwrap(),
+        "2",
+        "from init, with the cast that was in the inbox"
+    );
     let node = node_on(&power_cut(node, &disk)).await;
     assert_eq!(ask(&node, "sleeper", "count", "").await.unwrap(), "2");
     replay(&node, "sleeper", "sleeper").await.unwrap();
@@ -167,7 +171,10 @@ async fn a_quarantined_actor_can_be_stopped_for_good() {
     let node = node_with(&power_cut(node, &disk), &cache).await;
     let info = node.actor(&id("sleeper")).unwrap();
     assert_eq!((info.status, info.reason.as_deref(), info.mailbox), ("stopped", Some("given up"), 0));
-    assert_eq!(ask(&node, "sleeper", "count", "").await.unwrap_err(), CallError::NotFound("default/sleeper".to_owned()));
+    assert_eq!(
+        ask(&node, "sleeper", "count", "").await.unwrap_err(),
+        CallError::NotFound("default/sleeper".to_owned())
+    );
     assert_eq!(count(&node, "sleeper", Kind::Resume).await, 3);
     assert_eq!(node.start(spec("sleeper", "sleeper")).await.unwrap().incarnation.0, 1);
     assert_eq!(ask(&node, "sleeper", "count", "").await.unwrap(), "0", "the inbox went to the dead letters");

@@ -48,7 +48,9 @@ async fn a_live_actor_and_its_exported_file_replay_alike_turn_by_turn() {
     let mut counter = spec("counter", "counter-rust");
     counter.supervision.max_restarts = 100;
     node.start(counter).await.unwrap();
-    for (message_type, payload) in [("add", "5"), ("dice", ""), ("now", ""), ("add", "x"), ("sleep", "1"), ("log", "hi")] {
+    for (message_type, payload) in
+        [("add", "5"), ("dice", ""), ("now", ""), ("add", "x"), ("sleep", "1"), ("log", "hi")]
+    {
         // An error is an answer like any other.
         let _ = ask(&node, "counter", message_type, payload).await;
     }
@@ -60,8 +62,7 @@ async fn a_live_actor_and_its_exported_file_replay_alike_turn_by_turn() {
     assert_eq!(live.last().unwrap().last, Seq(info.next.0 - 1));
     assert_eq!(live.last().unwrap().head, info.head);
     let types: Vec<_> = live.iter().map(|turn| turn.message_type.as_deref().unwrap_or(turn.kind.name())).collect();
-    let expected =
-        ["instantiate", "init", "add", "dice", "now", "add", "sleep", "log", "trap", "trap", "trap", "get"];
+    let expected = ["instantiate", "init", "add", "dice", "now", "add", "sleep", "log", "trap", "trap", "trap", "get"];
     assert_eq!(types, expected);
     let ends: Vec<_> = [2, 5, 6, 11].map(|n: usize| live[n].ended.as_str()).to_vec();
     assert_eq!(ends, ["answer \"5\"", "error \"not a number: x\"", "answer \"slept\"", "answer \"5\""]);

@@ -15,10 +15,8 @@ use troupe_runtime::replay::{JournalSource, Replay, ReplayCode, Summary};
 
 /// The folder of the built guests.
 pub fn guests() -> PathBuf {
-    let folder = std::env::var_os("TROUPE_GUESTS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests")),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("TROUPE_GUESTS")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests")), PathBuf::from);
     assert!(folder.is_dir(), "no guests in {}: run `cargo xtask guests`", folder.display());
     folder
 }

@@ -192,7 +192,10 @@ impl Demo {
             sent = senders.into_iter().map(|sender| sender.join().unwrap_or_default()).collect();
         });
         let before = sent.iter().flatten().filter(|answered| **answered).count();
-        println!("  process {pid} was killed; {before} calls had been acknowledged, {} not", SENDERS * MESSAGES - before);
+        println!(
+            "  process {pid} was killed; {before} calls had been acknowledged, {} not",
+            SENDERS * MESSAGES - before
+        );
 
         say("the node again; each unacknowledged call is repeated under its idempotency key");
         println!("$ troupe run &");

@@ -46,8 +46,10 @@ async fn one_actor(setup: &Setup, calls: u32) -> anyhow::Result<Three> {
     // The first round warms up.
     for round in 0..=20 * setup.rounds {
         let mut this = Three::default();
-        time(&mut this.raw, calls, instance.calls("tick", calls)).await?;
-        time(&mut this.peer, calls, peer.calls(calls)).await?;
+        if !setup.ours_only {
+            time(&mut this.raw, calls, instance.calls("tick", calls)).await?;
+            time(&mut this.peer, calls, peer.calls(calls)).await?;
+        }
         time(&mut this.ours, calls, call(&node, std::slice::from_ref(&id), &tick, calls)).await?;
         if round > 0 {
             best.take(&this);
@@ -94,14 +96,10 @@ async fn many_actors(setup: &Setup) -> anyhow::Result<Three> {
     let mut best = Three::default();
     for round in 0..=20 * setup.rounds {
         let mut this = Three::default();
-        time(&mut this.raw, MANY, call_all(&mut instances)).await?;
-        time(&mut this.peer, MANY, async {
-            for peer in &peers {
-                std::hint::black_box(peer.call().await?);
-            }
-            anyhow::Ok(())
-        })
-        .await?;
+        if !setup.ours_only {
+            time(&mut this.raw, MANY, call_all(&mut instances)).await?;
+            time(&mut this.peer, MANY, call_peers(&peers)).await?;
+        }
         time(&mut this.ours, MANY, call(&node, &ids, &tick, MANY)).await?;
         if round > 0 {
             best.take(&this);
@@ -109,6 +107,13 @@ async fn many_actors(setup: &Setup) -> anyhow::Result<Three> {
     }
     node.close().await?;
     Ok(best)
+}
+
+async fn call_peers(peers: &[Peer]) -> anyhow::Result<()> {
+    for peer in peers {
+        std::hint::black_box(peer.call().await?);
+    }
+    Ok(())
 }
 
 async fn call_all(instances: &mut [Instance]) -> anyhow::Result<()> {

@@ -54,8 +54,10 @@ async fn measure(setup: &Setup) -> anyhow::Result<(Best, Best, Best, Best)> {
         if round == 1 {
             (off, buffered, raw, peer) = Default::default();
         }
-        time(&mut raw, CASTS, instance.casts("echo", CASTS)).await?;
-        time(&mut peer, CASTS, peer_actor.casts(CASTS, BURST)).await?;
+        if !setup.ours_only {
+            time(&mut raw, CASTS, instance.casts("echo", CASTS)).await?;
+            time(&mut peer, CASTS, peer_actor.casts(CASTS, BURST)).await?;
+        }
         time(&mut off, CASTS, casts(&node, &off_id, &echo)).await?;
         time(&mut buffered, CASTS, casts(&node, &buffered_id, &echo)).await?;
     }

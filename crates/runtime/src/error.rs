@@ -60,7 +60,9 @@ pub enum Error {
     #[error("no actor {0}; `troupe ps` lists them")]
     NoActor(ActorId),
     /// The actor is there with other code.
-    #[error("{actor} runs {there}, the manifest says {offered}; `--fresh` begins a new life, `troupe upgrade` keeps the state")]
+    #[error(
+        "{actor} runs {there}, the manifest says {offered}; `--fresh` begins a new life, `troupe upgrade` keeps the state"
+    )]
     OtherComponent {
         /// The actor.
         actor: ActorId,

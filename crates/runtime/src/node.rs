@@ -194,8 +194,11 @@ impl Node {
         let disk: Arc<dyn troupe_log::Disk> = match (disk, &data) {
             (Some(disk), _) => disk,
             (None, Some(folder)) => {
-                std::fs::create_dir_all(folder)
-                    .map_err(|source| Error::File { op: "make the data folder", path: folder.clone(), source })?;
+                std::fs::create_dir_all(folder).map_err(|source| Error::File {
+                    op: "make the data folder",
+                    path: folder.clone(),
+                    source,
+                })?;
                 Arc::new(troupe_log::RealDisk::new(folder))
             }
             (None, None) => Arc::new(troupe_log::SimDisk::new()),
@@ -247,7 +250,8 @@ impl Node {
         for (key, value) in table(Table::ACTORS) {
             let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
             let (Some(id), Ok(entry)) = (id, ActorEntry::decode(value)) else { return Err(corrupt("actors")) };
-            let config = Config::decode(&entry.config).map_err(|why| Error::Internal { what: format!("{id}: {why}") })?;
+            let config =
+                Config::decode(&entry.config).map_err(|why| Error::Internal { what: format!("{id}: {why}") })?;
             let mut tip = Tip::START;
             if let Some(tail) = opened.actors.get(&id).filter(|tail| tail.incarnation == entry.incarnation) {
                 tip = Tip {
@@ -268,7 +272,9 @@ impl Node {
         for (key, value) in table(Table::BASES) {
             let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
             let mut input = Reader::new(value);
-            let (Some(id), Ok(incarnation), Ok(seq)) = (id, input.u32(), input.u64()) else { return Err(corrupt("bases")) };
+            let (Some(id), Ok(incarnation), Ok(seq)) = (id, input.u32(), input.u64()) else {
+                return Err(corrupt("bases"));
+            };
             if let Some(cell) = core.cell(&id) {
                 let mut life = cell.life.lock();
                 if life.about.incarnation.0 == incarnation {
@@ -389,7 +395,10 @@ impl Node {
         let most = crate::component::MOST_MEMORY;
         if spec.limits.memory.0 > most {
             return Err(Error::Invalid {
-                what: format!("[limits] memory = {} is more than a node gives one actor, {most} bytes", spec.limits.memory),
+                what: format!(
+                    "[limits] memory = {} is more than a node gives one actor, {most} bytes",
+                    spec.limits.memory
+                ),
             });
         }
         let code = self.core.components.resolve(&spec.component).await?;
@@ -415,10 +424,17 @@ impl Node {
                 Status::Ready => {
                     let offered = code.inspection.digest;
                     if life.entry.component != offered {
-                        return Err(Error::OtherComponent { actor: spec.id.clone(), there: life.entry.component, offered });
+                        return Err(Error::OtherComponent {
+                            actor: spec.id.clone(),
+                            there: life.entry.component,
+                            offered,
+                        });
                     }
                     if *life.config != config {
-                        return Err(Error::OtherSettings { actor: spec.id.clone(), what: "other settings than the manifest's".to_owned() });
+                        return Err(Error::OtherSettings {
+                            actor: spec.id.clone(),
+                            what: "other settings than the manifest's".to_owned(),
+                        });
                     }
                     return Ok(Started { id: spec.id, incarnation: life.about.incarnation, resumed: true });
                 }
@@ -501,7 +517,9 @@ impl Node {
             }
         };
         let Answer { result, gate } = answer.map_err(|_| {
-            CallError::Unavailable("the node ended before the actor answered; a repeat with the same idempotency key is safe".to_owned())
+            CallError::Unavailable(
+                "the node ended before the actor answered; a repeat with the same idempotency key is safe".to_owned(),
+            )
         })?;
         let _commit = During::new(self.core.watch.as_ref(), Phase::Commit);
         self.core.open(gate).await?;
@@ -534,8 +552,7 @@ impl Node {
         let cell = core.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
         let id = core.message_id();
         let Outgoing { message_type, payload, headers, timeout, key, trace } = outgoing;
-        let deadline =
-            timeout.map(|timeout| troupe_log::NodeTime(core.clock.now().0.saturating_add(micros(timeout))));
+        let deadline = timeout.map(|timeout| troupe_log::NodeTime(core.clock.now().0.saturating_add(micros(timeout))));
         let message = Message {
             id,
             from: client(),
@@ -570,7 +587,8 @@ impl Node {
             let fingerprint = message.fingerprint();
             let name = (message.from.clone(), key.clone());
             let about = cell.life.lock().about.clone();
-            let looked = about.keys.lock().look(&name, fingerprint, to_caller, core.clock.wall(), about.limits.max_keys)?;
+            let looked =
+                about.keys.lock().look(&name, fingerprint, to_caller, core.clock.wall(), about.limits.max_keys)?;
             match looked {
                 Looked::Repeat => return Ok((id, Gate::default())),
                 Looked::New(to_caller) => {
@@ -639,7 +657,10 @@ impl Node {
         };
         let Some(signature) = code.contract.typed().get(function) else {
             let known: Vec<_> = code.contract.typed().names().collect();
-            return Err(CallError::Invalid(format!("{to} exports no function `{function}`; it has {}", known.join(", "))));
+            return Err(CallError::Invalid(format!(
+                "{to} exports no function `{function}`; it has {}",
+                known.join(", ")
+            )));
         };
         let payload = signature.arguments(arguments).map_err(CallError::Invalid)?;
         let answer = self.call(to, Outgoing::new(function, payload)).await?;

@@ -201,18 +201,13 @@ fn called(head: &CallHead<'_>, registry: &Registry) -> Words {
     }
 }
 
-/// A call, its outcome, and at the very end the grant's name with its length before it.
+/// A call, the grant that it lacks, and its outcome.
 fn denial(input: &mut Reader<'_>, registry: &Registry) -> Result<Words, codec::Error> {
     let head = CallHead::decode(input)?;
-    let rest = input.rest();
-    let grant = (1..rest.len().saturating_sub(3)).find_map(|len| {
-        let (_, end) = rest.split_at_checked(rest.len() - len - 4)?;
-        let (count, text) = end.split_first_chunk::<4>()?;
-        let fits = u32::from_le_bytes(*count) as usize == len;
-        std::str::from_utf8(text).ok().filter(|text| fits && text.is_ascii())
-    });
-    let grant = grant.unwrap_or("unknown");
-    Ok(called(&head, registry).output(format!("denied: no [grants.{grant}]")))
+    let grant = input.str()?;
+    let words = called(&head, registry).output(format!("denied: no [grants.{grant}]"));
+    Outcome::decode(input)?;
+    Ok(words)
 }
 
 fn outcome(tag: u64, outcome: &Outcome<'_>, registry: &Registry) -> String {
@@ -273,8 +268,8 @@ mod tests {
         assert_eq!((call.input.as_str(), call.output.as_str()), ("(2 bytes)", "trap: no"));
         let denial = shown(Kind::Denial, |out| {
             CallHead { tag: 1, params: b"" }.encode(out);
-            Outcome::Value(b"\x01\x00\x00\x00x").encode(out);
             codec::put_str(out, "messaging");
+            Outcome::Value(b"\x01\x00\x00\x00x").encode(out);
         });
         assert_eq!(denial.output, "denied: no [grants.messaging]");
     }

@@ -320,10 +320,10 @@ impl Executor {
             guest.recorder.step.record(Kind::Expired, |out| message.encode(out));
         }
         let name = message.key.as_ref().map(|key| (message.from.clone(), key.clone()));
-        if let Some(name) = &name {
-            if guest.recorder.recording() {
-                guest.delete(Table::KEYS, &super::keys::table_key(&self.cell.id, name));
-            }
+        if let Some(name) = &name
+            && guest.recorder.recording()
+        {
+            guest.delete(Table::KEYS, &super::keys::table_key(&self.cell.id, name));
         }
         match guest.commit_turn() {
             Ok(gate) => {
@@ -659,7 +659,12 @@ async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live,
     Ok(live)
 }
 
-pub(super) async fn drive(core: &Core, live: &mut Live, input: Input<'_>, deadline: Option<NodeTime>) -> Result<Output, Fall> {
+pub(super) async fn drive(
+    core: &Core,
+    live: &mut Live,
+    input: Input<'_>,
+    deadline: Option<NodeTime>,
+) -> Result<Output, Fall> {
     let fuel = live.guest().about.limits.fuel;
     let bounds = Bounds { fuel, deadline, core: Some(core) };
     live.drive(input, &bounds).await

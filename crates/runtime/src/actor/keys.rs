@@ -86,7 +86,9 @@ impl Keys {
         if self.entries.len() >= limit as usize {
             self.entries.retain(|_, entry| !matches!(&entry.state, State::Done { until, .. } if *until <= now));
             if self.entries.len() >= limit as usize {
-                return Err(CallError::Exhausted(format!("max-keys = {limit} idempotency keys are remembered; try later")));
+                return Err(CallError::Exhausted(format!(
+                    "max-keys = {limit} idempotency keys are remembered; try later"
+                )));
             }
         }
         self.entries.insert(name.clone(), Entry { fingerprint, state: State::Pending(Vec::new()) });
@@ -174,11 +176,7 @@ pub fn pending_value(fingerprint: &Digest) -> Vec<u8> {
 }
 
 /// The value of a key with its answer, and until when it is kept.
-pub fn done_value(
-    fingerprint: &Digest,
-    result: &Result<Vec<u8>, CallError>,
-    now: WallTime,
-) -> (Vec<u8>, WallTime) {
+pub fn done_value(fingerprint: &Digest, result: &Result<Vec<u8>, CallError>, now: WallTime) -> (Vec<u8>, WallTime) {
     let until = WallTime(now.0.saturating_add(KEPT));
     let mut value = fingerprint.0.to_vec();
     value.push(1);

@@ -51,7 +51,11 @@ pub(crate) struct Bounds<'a> {
 
 impl Live {
     /// Instantiates a component.
-    pub(crate) async fn instantiate(code: &Code, guest: Guest, bounds: &Bounds<'_>) -> Result<Live, (Box<Guest>, Fall)> {
+    pub(crate) async fn instantiate(
+        code: &Code,
+        guest: Guest,
+        bounds: &Bounds<'_>,
+    ) -> Result<Live, (Box<Guest>, Fall)> {
         let mut store = Store::new(code.pre.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         store.epoch_deadline_async_yield_and_update(1);

@@ -129,7 +129,18 @@ impl Message {
         }
         let [trace, key] = texts;
         let attempt = input.u32()?;
-        Ok(Message { id: MessageId(u128::from_le_bytes(id)), from, kind, message_type, payload, headers, deadline, trace, key, attempt })
+        Ok(Message {
+            id: MessageId(u128::from_le_bytes(id)),
+            from,
+            kind,
+            message_type,
+            payload,
+            headers,
+            deadline,
+            trace,
+            key,
+            attempt,
+        })
     }
 
     /// The digest that a repeat under the same idempotency key must have.

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
+use troupe_log::Kind;
 use troupe_log::body::TurnKind;
 use troupe_log::record::records;
-use troupe_log::Kind;
 
 use super::executor::{Executor, describe};
 use super::live::{Bounds, Fall};
@@ -129,11 +129,7 @@ impl Executor {
             guest.turn.message = message.clone();
             guest.recorder.replay(past.records.clone(), AtEnd::GoLive);
         }
-        let bounds = Bounds {
-            fuel: full,
-            deadline: live.guest().turn.deadline,
-            core: Some(&*self.core),
-        };
+        let bounds = Bounds { fuel: full, deadline: live.guest().turn.deadline, core: Some(&*self.core) };
         let state = live.state.clone();
         let input = match (past.kind, &message) {
             (TurnKind::Message, Some(message)) => Input::Message { message, state: &state },
@@ -143,7 +139,7 @@ impl Executor {
             }
         };
         let driven = live.drive(input, &bounds).await;
-        if matches!(driven, Ok(_)) && live.guest().recorder.replaying() {
+        if driven.is_ok() && live.guest().recorder.replaying() {
             let differs = live.guest().recorder.end_replay("ended the turn");
             if let Err(divergence) = differs {
                 return Err(Error::Unreplayable { why: divergence.to_string() });
@@ -155,7 +151,11 @@ impl Executor {
             Err(Fall::Closing) => Err(Error::Closing),
             Err(Fall::Differs(divergence)) => Err(Error::Unreplayable { why: divergence.to_string() }),
             driven => {
-                if Box::pin(self.ended(message, driven)).await { Ok(()) } else { Err(self.core.why_not(&self.cell)) }
+                if Box::pin(self.ended(message, driven)).await {
+                    Ok(())
+                } else {
+                    Err(self.core.why_not(&self.cell))
+                }
             }
         }
     }

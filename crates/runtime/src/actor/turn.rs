@@ -70,4 +70,3 @@ pub fn end(guest: &mut Guest, outcome: u8, fuel: u64, answer: &[u8]) {
         guest.recorder.step.record(Kind::TurnEnd, |out| body::TurnEnd { outcome, fuel, answer }.encode(out));
     }
 }
-

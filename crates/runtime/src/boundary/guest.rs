@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use troupe_log::codec::{put_u8, put_u64};
-use troupe_log::{Kind, ActorId, Batch, Incarnation, NodeTime, Position, Seq, Store, Table, WallTime};
+use troupe_log::{ActorId, Batch, Incarnation, Kind, NodeTime, Position, Seq, Store, Table, WallTime};
 use wasmtime::component::ResourceTable;
 
 use super::error::{CommitFailed, Denied, LimitReached};
@@ -201,11 +201,7 @@ impl Guest {
 
     /// The id of the wait that the next record will begin.
     pub fn wait_id(&mut self) -> WaitId {
-        let seq = if self.recorder.recording() {
-            self.recorder.chain().next
-        } else {
-            self.recorder.unrecorded_wait()
-        };
+        let seq = if self.recorder.recording() { self.recorder.chain().next } else { self.recorder.unrecorded_wait() };
         WaitId { actor: self.about.id.clone(), incarnation: self.about.incarnation, seq }
     }
 

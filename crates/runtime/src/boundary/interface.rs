@@ -133,7 +133,13 @@ impl Interface<'_> {
     }
 
     /// [`func`](Self::func) with more to say.
-    pub fn func_with<P, R, F>(&mut self, name: &str, effect: Effect, extra: Extra<P, R>, handler: F) -> Result<&mut Self>
+    pub fn func_with<P, R, F>(
+        &mut self,
+        name: &str,
+        effect: Effect,
+        extra: Extra<P, R>,
+        handler: F,
+    ) -> Result<&mut Self>
     where
         P: Params,
         R: Results,
@@ -143,7 +149,9 @@ impl Interface<'_> {
         let function = self.add::<P, R>(name, effect, extra);
         self.boundary.linker.instance(self.name)?.func_wrap(
             name,
-            move |mut store: StoreContextMut<'_, Guest>, params: P| cross(store.data_mut(), &function, params, &handler),
+            move |mut store: StoreContextMut<'_, Guest>, params: P| {
+                cross(store.data_mut(), &function, params, &handler)
+            },
         )?;
         Ok(self)
     }
@@ -413,9 +421,7 @@ async fn cross_wait<P: Params, R: Outcome>(
         }
     }
     let id = match open {
-        Some(seq) => {
-            WaitId { actor: guest.about.id.clone(), incarnation: guest.about.incarnation, seq }
-        }
+        Some(seq) => WaitId { actor: guest.about.id.clone(), incarnation: guest.about.incarnation, seq },
         None => {
             let id = guest.wait_id();
             let mark = recording.then(|| guest.recorder.open(Kind::Call, entry, &params));
@@ -464,7 +470,7 @@ fn at_once<R: Recordable>(guest: &mut Guest, mark: Option<Mark>, mut result: Res
 }
 
 /// A call that is answered without an await, of a function whose types are known only at run time. `handler` answers with
-/// the bytes of the result; what comes back may have a denial's grant behind them.
+/// the bytes of the result.
 pub(super) fn cross_dynamic(
     guest: &mut Guest,
     entry: &Arc<Entry>,

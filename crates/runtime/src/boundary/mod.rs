@@ -4,9 +4,9 @@
 //! class says. The linker is private to this module, so there is no other way to link a host function, and a test fails
 //! if one is touched elsewhere. docs/semantics.md has the rules, docs/journal-format.md the bytes.
 
+mod deny;
 #[cfg(test)]
 pub(crate) mod dummy;
-mod deny;
 mod effect;
 mod error;
 mod guest;
@@ -26,9 +26,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use effect::{Effect, Tag, function_name, track};
 pub use error::{CommitFailed, Denied, Divergence, Exit, LeftHere, LimitReached, RecordedTrap};
-pub use guest::{
-    About, Answering, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key,
-};
+pub use guest::{About, Answering, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key};
 pub use interface::{AsyncHost, Begun, Extra, Interface};
 pub use limiter::Limiter;
 pub use recordable::{DecodeError, Handle, MapResource, Recordable};
@@ -52,7 +50,13 @@ pub struct Boundary {
 impl Boundary {
     /// No interface yet.
     pub fn new(engine: &Engine) -> Boundary {
-        Boundary { linker: Linker::new(engine), registry: Arc::default(), defined: HashSet::new(), interfaces: HashSet::new(), denied: Vec::new() }
+        Boundary {
+            linker: Linker::new(engine),
+            registry: Arc::default(),
+            defined: HashSet::new(),
+            interfaces: HashSet::new(),
+            denied: Vec::new(),
+        }
     }
 
     /// Begins an interface; `name` with the newest version, which serves every version of its semver track.

@@ -191,20 +191,15 @@ impl Recorder {
         {
             self.give(value);
         }
-        if let Some(grant) = self.denied.take() {
+        let denied = self.denied.take().or_else(|| {
+            let denied = result.as_ref().err()?.downcast_ref::<super::error::Denied>()?;
+            Some(denied.grant.clone())
+        });
+        if let Some(grant) = denied {
             self.step.set_kind(&mark, Kind::Denial);
-            self.outcome(result);
             codec::put_str(self.step.body(), &grant);
-        } else if let Err(error) = result
-            && let Some(denied) = error.downcast_ref::<super::error::Denied>()
-        {
-            let grant = denied.grant.clone();
-            self.step.set_kind(&mark, Kind::Denial);
-            self.outcome(result);
-            codec::put_str(self.step.body(), &grant);
-        } else {
-            self.outcome(result);
         }
+        self.outcome(result);
         self.step.seal(mark);
     }
 
@@ -274,7 +269,7 @@ impl Recorder {
                 AtEnd::Ended => {
                     let expected = "no further record".to_owned();
                     Err(self.differs(Divergence::NO_FURTHER_RECORD, entry, params, expected).into())
-                },
+                }
             };
         };
         let (seq, kind, body) = (record.seq, record.kind, record.body);
@@ -320,12 +315,7 @@ impl Recorder {
     }
 
     fn differs(&self, seq: Seq, entry: &Entry, params: &[u8], expected: String) -> Divergence {
-        Divergence {
-            seq,
-            function: entry.name.clone(),
-            expected,
-            actual: self.registry.call(entry.tag, params),
-        }
+        Divergence { seq, function: entry.name.clone(), expected, actual: self.registry.call(entry.tag, params) }
     }
 }
 
@@ -350,9 +340,15 @@ impl Cursor {
         let wanted = match record.kind.known() {
             Some(Kind::Intent) => Kind::Outcome,
             Some(Kind::Wait) => Kind::Wake,
-            _ => {
+            kind => {
                 let (_, params) = tag_and_params(record.body);
-                return Ok(Recalled::Outcome(self.at - record.body.len() + 12 + params.len()..self.at));
+                let mut outcome = 12 + params.len();
+                if kind == Some(Kind::Denial) {
+                    let mut grant = Reader::new(record.body.get(outcome..).unwrap_or(&[]));
+                    grant.str()?;
+                    outcome += grant.at();
+                }
+                return Ok(Recalled::Outcome(self.at - record.body.len() + outcome..self.at));
             }
         };
         if let Some(answer) = self.peek()

@@ -48,10 +48,8 @@ impl Engines {
         let mut run = base();
         run.max_wasm_stack(STACK).async_stack_size(2 * STACK);
         run.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
-        let run = Engine::new(&run).map_err(|error| Error::Engine {
-            what: format!("{error:#}"),
-            live: settings.live,
-        })?;
+        let run =
+            Engine::new(&run).map_err(|error| Error::Engine { what: format!("{error:#}"), live: settings.live })?;
         Ok(Engines { run, replay: Self::replay_engine()? })
     }
 

@@ -9,10 +9,10 @@ mod inspect;
 mod rewrite;
 mod store;
 
+pub(crate) use cache::Cache;
 pub(crate) use engine::MOST_MEMORY;
 pub use engine::{Engines, Settings};
 pub use inspect::{Inspection, inspect};
 pub use rewrite::REWRITE_VERSION;
-pub(crate) use cache::Cache;
 pub(crate) use store::prepare;
 pub use store::{Code, Components};

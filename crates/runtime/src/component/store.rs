@@ -62,7 +62,9 @@ impl Components {
     /// Stores a component, checks that it can be linked, and compiles it.
     pub async fn load(&self, bytes: &[u8]) -> Result<Arc<Code>> {
         if bytes.len() > MOST_BYTES {
-            return Err(Error::NotAComponent { why: format!("it has {} bytes, at most {MOST_BYTES} are taken", bytes.len()) });
+            return Err(Error::NotAComponent {
+                why: format!("it has {} bytes, at most {MOST_BYTES} are taken", bytes.len()),
+            });
         }
         let inspection = inspect(bytes)?;
         self.check_imports(&inspection)?;
@@ -108,8 +110,8 @@ impl Components {
     pub async fn resolve(&self, reference: &ComponentRef) -> Result<Arc<Code>> {
         match reference {
             ComponentRef::Path(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|source| Error::File { op: "read", path: path.clone(), source })?;
+                let bytes =
+                    std::fs::read(path).map_err(|source| Error::File { op: "read", path: path.clone(), source })?;
                 self.load(&bytes).await.map_err(|error| error.of_file(path))
             }
             ComponentRef::Named { name, version } => {
@@ -190,9 +192,8 @@ pub(crate) fn prepare(
 ) -> Result<Arc<Code>> {
     let refused = |error: wasmtime::Error| Error::NotAComponent { why: format!("{error:#}") };
     let component = compile(engine).map_err(refused)?;
-    let pre = boundary
-        .instantiate_pre(&component)
-        .map_err(|error| Error::MissingImport { import: format!("{error:#}") })?;
+    let pre =
+        boundary.instantiate_pre(&component).map_err(|error| Error::MissingImport { import: format!("{error:#}") })?;
     let contract = Contract::of(&component).map_err(refused)?;
     let wasi = inspection.imports.iter().any(|name| name.starts_with("wasi:"));
     Ok(Arc::new(Code { inspection, contract, pre, wasi }))

@@ -45,7 +45,7 @@ pub struct Functions {
 impl Exports {
     pub(super) fn of(component: &Component) -> Exports {
         let find = |interface: &str, function: &str| {
-            let (_, instance) = component.get_export(None, &format!("troupe:actor/{interface}@0.1.0"))?;
+            let (_, instance) = component.get_export(None, format!("troupe:actor/{interface}@0.1.0"))?;
             component.get_export(Some(&instance), function).map(|(_, index)| index)
         };
         Exports {

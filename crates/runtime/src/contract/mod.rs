@@ -94,10 +94,7 @@ impl Contract {
 
     /// Finds the exports in an instance.
     pub fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Driver> {
-        Ok(Driver {
-            behaviors: self.behaviors.bind(store, instance)?,
-            typed: self.typed.bind(store, instance)?,
-        })
+        Ok(Driver { behaviors: self.behaviors.bind(store, instance)?, typed: self.typed.bind(store, instance)? })
     }
 }
 

@@ -41,9 +41,13 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Ok((guest.about.parent.as_ref().map(ToString::to_string),))
         })?
         .func("current", Effect::Read, |guest: &mut Guest, (): ()| Ok((current(guest),)))?
-        .func("send-message", Effect::Node, |guest: &mut Guest, (to, message_type, payload): (String, String, Vec<u8>)| {
-            Ok::<Sent, _>((send(guest, &to, message_type, payload, Vec::new()),))
-        })?
+        .func(
+            "send-message",
+            Effect::Node,
+            |guest: &mut Guest, (to, message_type, payload): (String, String, Vec<u8>)| {
+                Ok::<Sent, _>((send(guest, &to, message_type, payload, Vec::new()),))
+            },
+        )?
         .func("send-with", Effect::Node, |guest: &mut Guest, params: SendWith| {
             let (to, message_type, payload, headers) = params;
             Ok::<Sent, _>((send(guest, &to, message_type, payload, headers),))

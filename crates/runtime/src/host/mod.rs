@@ -4,6 +4,8 @@
 //! the services. To add an interface: its file here, its line in [`link`], its WIT under `wit/`, a guest under
 //! `tests/guests`, and its page in `docs/`.
 
+// The interface is called so.
+#[allow(clippy::module_inception)]
 pub mod host;
 pub mod messaging;
 pub mod types;

@@ -124,7 +124,7 @@ pub struct Limits {
     pub mailbox: NonZeroU32,
     /// Requests of the actor that may be without an answer.
     pub outstanding_calls: u32,
-    /// Bytes of one message's payload.
+    /// Bytes of one message: payload, type and headers together.
     pub payload: ByteCount,
     /// Bytes that one turn may write to the journal.
     pub max_turn_journal: ByteCount,

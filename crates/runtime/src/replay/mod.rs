@@ -187,7 +187,19 @@ impl Replay {
         let summary = Summary { records: 1, turns: 0 };
         let player = new_player(&code, &about, &config);
         let (standing, ended) = (false, false);
-        Ok(Replay { code, source, turns, genesis: *genesis, config, about, player, summary, standing, ended, ahead: None })
+        Ok(Replay {
+            code,
+            source,
+            turns,
+            genesis: *genesis,
+            config,
+            about,
+            player,
+            summary,
+            standing,
+            ended,
+            ahead: None,
+        })
     }
 
     /// Who the actor is and what it was started with.
@@ -269,7 +281,16 @@ impl Replay {
             End::Faulted(fault) => (format!("fault {}: {}", fault.cause.name(), fault.text), true),
             End::Open => ("still open".to_owned(), false),
         };
-        Ok(Replayed { number, began: turn.began, last: turn.last, head: turn.head, kind: turn.kind, message_type, ended, faulted })
+        Ok(Replayed {
+            number,
+            began: turn.began,
+            last: turn.last,
+            head: turn.head,
+            kind: turn.kind,
+            message_type,
+            ended,
+            faulted,
+        })
     }
 
     /// After a fault the instance is dead: another is brought to before `seq` by playing the turns that ended in order.
@@ -331,7 +352,7 @@ impl Replay {
 
 fn new_player(code: &ReplayCode, about: &Arc<About>, config: &Config) -> Player {
     let recorder = Recorder::new(Recording::On, Chain::START, code.boundary.registry().clone());
-    let nothing = Arc::new(Nothing::default());
+    let nothing = Arc::new(Nothing);
     Player::new(code.code.clone(), about.clone(), nothing, &config.first_state, recorder, None, None)
 }
 

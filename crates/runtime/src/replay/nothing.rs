@@ -12,7 +12,6 @@ use crate::boundary::{Level, Reserved, Services, TimerChange};
 use crate::service::waits::Waits;
 
 /// Nothing.
-#[derive(Default)]
 pub(super) struct Nothing;
 
 macro_rules! touched {

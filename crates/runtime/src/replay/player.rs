@@ -157,7 +157,10 @@ impl Player {
             (End::Ended { outcome: number, answer, .. }, Ok(output)) => {
                 let Some(live) = &mut self.live else { return Err(gone()) };
                 let (actual, bytes) = outcome(turn.kind, &output);
-                live.guest().recorder.end_replay(&format!("ended the turn with {}", describe_outcome(actual, &bytes))).map_err(Fall::Differs)?;
+                live.guest()
+                    .recorder
+                    .end_replay(&format!("ended the turn with {}", describe_outcome(actual, &bytes)))
+                    .map_err(Fall::Differs)?;
                 if actual != *number || bytes != *answer {
                     return Err(Fall::Differs(Divergence {
                         seq: turn.last,
@@ -217,7 +220,8 @@ impl Player {
                 if divergence.seq == Divergence::NO_FURTHER_RECORD {
                     divergence.seq = turn.last;
                     if let End::Ended { outcome, answer, .. } = end {
-                        divergence.expected = format!("the end of the turn with {}", describe_outcome(*outcome, answer));
+                        divergence.expected =
+                            format!("the end of the turn with {}", describe_outcome(*outcome, answer));
                     }
                 }
                 Err(Fall::Differs(divergence))
@@ -227,13 +231,7 @@ impl Player {
     }
 
     /// Runs a turn against its records. With [`AtEnd::GoLive`] it goes on live behind them.
-    pub async fn run(
-        &mut self,
-        turn: &PastTurn,
-        at_end: AtEnd,
-        fuel: u64,
-        blobs: Blobs<'_>,
-    ) -> Result<Output, Fall> {
+    pub async fn run(&mut self, turn: &PastTurn, at_end: AtEnd, fuel: u64, blobs: Blobs<'_>) -> Result<Output, Fall> {
         let broken = |error: codec::Error| Fall::Halted(format!("record {}: {error}", turn.began));
         let core = self.core.clone();
         let bounds = Bounds { fuel, deadline: None, core: core.as_deref() };
@@ -274,8 +272,9 @@ impl Player {
                 let loaded = Loaded::decode(&turn.about).map_err(broken)?;
                 let state = match loaded.state {
                     Ok(bytes) => bytes,
-                    Err(digest) => blobs(&digest)
-                        .ok_or_else(|| Fall::Halted(format!("the saved state {digest} is not there")))?,
+                    Err(digest) => {
+                        blobs(&digest).ok_or_else(|| Fall::Halted(format!("the saved state {digest} is not there")))?
+                    }
                 };
                 live.guest().turn.restricted = true;
                 live.drive(Input::Load { state: &state, saved_by: &loaded.saved_by }, &bounds).await

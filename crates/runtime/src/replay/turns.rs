@@ -72,9 +72,8 @@ pub enum End {
 impl PastTurn {
     /// The message of a message's turn.
     pub fn message(&self) -> Result<Message> {
-        Message::decode(&mut Reader::new(&self.about)).map_err(|error| Error::Unreplayable {
-            why: format!("the message of record {}: {error}", self.began),
-        })
+        Message::decode(&mut Reader::new(&self.about))
+            .map_err(|error| Error::Unreplayable { why: format!("the message of record {}: {error}", self.began) })
     }
 }
 
@@ -175,7 +174,16 @@ impl Turns {
                 Some(Kind::Fault) => {
                     let fault = Fault::decode(record.body).map_err(|error| unreadable(last, error))?;
                     let whole = record.bytes.len();
-                    return Ok(Some(self.turn(began, kind, about, from..at, at + whole, End::Faulted(fault), last, head)));
+                    return Ok(Some(self.turn(
+                        began,
+                        kind,
+                        about,
+                        from..at,
+                        at + whole,
+                        End::Faulted(fault),
+                        last,
+                        head,
+                    )));
                 }
                 Some(Kind::TurnBegin) => {
                     return Err(Error::Unreplayable { why: format!("record {last} begins a turn inside another") });

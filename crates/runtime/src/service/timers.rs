@@ -163,8 +163,7 @@ mod tests {
 
     #[test]
     fn a_timer_reads_back_from_its_entry() {
-        let completes =
-            WaitId { actor: ActorId::parse("ns/a").unwrap(), incarnation: Incarnation(1), seq: Seq(9) };
+        let completes = WaitId { actor: ActorId::parse("ns/a").unwrap(), incarnation: Incarnation(1), seq: Seq(9) };
         let timer = Timer { due: WallTime(17), durable: true, completes };
         assert_eq!(Timer::decode(&Timer::key(&timer.completes), &timer.encode()), Ok(timer));
         assert!(Timer::decode(&[1], &[]).is_err());
