@@ -9,7 +9,7 @@ pub mod phases;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -673,10 +673,16 @@ impl Node {
         if matches!(cell.life.lock().status, Status::Stopped(_)) {
             return Err(Error::NoActor(id.clone()));
         }
-        if cell.mailbox.ask(Next::Stop(reason.to_owned())) {
-            self.core.schedule(cell.clone());
+        // An executor that ends by itself, in quarantine, leaves the stop to another one.
+        while !matches!(cell.life.lock().status, Status::Stopped(_)) {
+            if self.core.is_closing() {
+                return Err(Error::Closing);
+            }
+            if cell.mailbox.ask(Next::Stop(reason.to_owned())) {
+                self.core.schedule(cell.clone());
+            }
+            cell.mailbox.ended().await;
         }
-        cell.mailbox.ended().await;
         if let Some(why) = self.core.why_halted() {
             return Err(Error::Internal { what: why.to_owned() });
         }
@@ -802,6 +808,7 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         parent: entry.parent.clone(),
         promised: Mutex::new(HashMap::new()),
         keys: Mutex::new(Keys::default()),
+        seen: AtomicU64::new(0),
     };
     let status = match &entry.stopped {
         Some(reason) => Status::Stopped(reason.clone()),

@@ -120,6 +120,8 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<(Sender, Response<Incoming>), ClientError> {
+        // Asking twice for something that is only read does no harm.
+        let repeatable = method == Method::GET;
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -146,11 +148,13 @@ impl Client {
             if sender.ready().await.is_err() && !fresh {
                 continue;
             }
+            let copy = (repeatable && !fresh).then(|| request.clone());
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok((sender, accepted(response).await?)),
-                Err(mut e) => match e.take_message() {
+                Err(mut e) => match (e.take_message(), copy) {
                     // It never left. A kept connection may have been closed meanwhile; a new one has no such excuse.
-                    Some(unsent) if !fresh => request = unsent,
+                    (Some(unsent), _) if !fresh => request = unsent,
+                    (None, Some(copy)) => request = copy,
                     _ => return Err(ClientError::Broken(e.into_error().to_string())),
                 },
             }

@@ -268,6 +268,10 @@ impl Executor {
         let kind = if message.is_some() { TurnKind::Message } else { TurnKind::Init };
         let full = live.guest().about.limits.fuel;
         let fuel = live.fuel_used(full);
+        if let Some(message) = message {
+            let (message_type, trace) = (&*message.message_type, message.trace.as_deref());
+            tracing::debug!(actor = %self.cell.id, message = %message.id, message_type, trace, fuel, "turn");
+        }
         if live.guest().recorder.recording() {
             let (number, answer) = outcome(kind, &output);
             turn::end(live.guest(), number, fuel, &answer);

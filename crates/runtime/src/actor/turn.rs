@@ -46,7 +46,7 @@ pub fn begin(guest: &mut Guest, about: About<'_>) -> Option<Arc<Message>> {
             }
             turn.reply = reply;
             turn.arrival = arrival;
-            turn.seen = seen;
+            turn.seen = guest.about.depends_on(seen);
             turn.message = Some(message.clone());
             Some(message)
         }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use troupe_log::codec::{put_u8, put_u64};
@@ -88,6 +89,24 @@ pub struct About {
     pub promised: Mutex<HashMap<String, Promise>>,
     /// Idempotency keys.
     pub keys: Mutex<Keys>,
+    /// The end of what its state depends on in the log.
+    pub seen: AtomicU64,
+}
+
+impl About {
+    /// What a turn depends on: what its message has seen, and what earlier turns had, for the state has it from them. The
+    /// batches of a durable actor lie behind all that it has seen.
+    pub fn depends_on(&self, seen: Gate) -> Gate {
+        if self.mode == Mode::Durable {
+            return seen;
+        }
+        let (now, before) = (seen.durable.map_or(0, |position| position.0 + 1), self.seen.load(Relaxed));
+        if now > before {
+            // Turns do not overlap: nobody else writes it.
+            self.seen.store(now, Relaxed);
+        }
+        Gate { durable: now.max(before).checked_sub(1).map(Position), ..seen }
+    }
 }
 
 /// What a turn does besides its records; applied once they are committed.

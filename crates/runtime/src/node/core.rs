@@ -437,7 +437,10 @@ impl Core {
         if mode == Mode::Off {
             return Ok(false);
         }
-        self.store.accepting().map_err(|error| CallError::Exhausted(error.to_string()))?;
+        self.store.accepting().map_err(|error| match error {
+            error @ troupe_log::Error::DiskFull { .. } => CallError::Exhausted(error.to_string()),
+            error => CallError::Unavailable(error.to_string()),
+        })?;
         Ok(true)
     }
 

@@ -11,6 +11,7 @@ pub mod turns;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 use troupe_log::body::{Genesis, TurnKind};
@@ -183,6 +184,7 @@ impl Replay {
             parent: None,
             promised: Mutex::default(),
             keys: Mutex::new(Keys::default()),
+            seen: AtomicU64::new(0),
         });
         let summary = Summary { records: 1, turns: 0 };
         let player = new_player(&code, &about, &config);

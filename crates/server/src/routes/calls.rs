@@ -84,5 +84,12 @@ fn message(headers: &HeaderMap, body: &[u8]) -> Result<(Outgoing, bool), ApiErro
     if let Some(key) = &request.key {
         message = message.key(key.as_str());
     }
+    if let Some(trace) = header(headers, "traceparent")? {
+        if trace.len() > 128 || !trace.is_ascii() {
+            return Err(ApiError::invalid("the header traceparent is too long", "send it as W3C Trace Context has it"));
+        }
+        message.trace = Some(trace.into());
+        message.headers.push(("traceparent".to_owned(), trace.to_owned()));
+    }
     Ok((message, raw))
 }
