@@ -20,6 +20,6 @@ fn turns_and_host_calls_are_events_and_the_trace_context_goes_with_the_message()
     assert!(journal.contains(TRACE), "{journal}");
     let log = node.stop();
     let line = |words: &[&str]| log.lines().any(|line| words.iter().all(|word| line.contains(word)));
-    assert!(line(&["TRACE actor: host call", "troupe:actor/messaging@0.1#current"]), "{log}");
-    assert!(line(&["DEBUG actor: turn", "hello", TRACE]), "{log}");
+    assert!(line(&["\"TRACE\"", "default/actor", "host call", "troupe:actor/messaging@0.1#current"]), "{log}");
+    assert!(line(&["\"DEBUG\"", "default/actor", "\"turn\"", "hello", TRACE]), "{log}");
 }
