@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use troupe_log::codec::Reader;
-use troupe_log::{ActorId, Batch, Chain, Digest, Head, Incarnation, JournalReader, Seq, Table};
+use troupe_log::{ActorId, Batch, Chain, Digest, Head, Incarnation, JournalReader, Position, Seq, Table};
 
 use self::core::{Core, Parts};
 use self::phases::{During, Phase};
@@ -414,37 +414,18 @@ impl Node {
         let there = self.core.cell(&spec.id);
         if let Some(cell) = &there
             && !fresh
+            && let Some((incarnation, tail)) = goes_on(cell, code.inspection.digest, &config)?
         {
-            let life = cell.life.lock();
-            match &life.status {
-                Status::Quarantined(why) => {
-                    return Err(Error::Quarantined { actor: spec.id.clone(), why: why.clone() });
-                }
-                Status::Stopped(_) => {}
-                Status::Ready => {
-                    let offered = code.inspection.digest;
-                    if life.entry.component != offered {
-                        return Err(Error::OtherComponent {
-                            actor: spec.id.clone(),
-                            there: life.entry.component,
-                            offered,
-                        });
-                    }
-                    if *life.config != config {
-                        return Err(Error::OtherSettings {
-                            actor: spec.id.clone(),
-                            what: "other settings than the manifest's".to_owned(),
-                        });
-                    }
-                    return Ok(Started { id: spec.id, incarnation: life.about.incarnation, resumed: true });
-                }
+            if let Some(tail) = tail {
+                self.core.store.sync(tail).await?;
             }
+            return Ok(Started { id: spec.id, incarnation, resumed: true });
         }
         crate::host::wasi::check(&spec.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
         self.core.room(there.as_deref())?;
         let incarnation = match &there {
             Some(cell) => {
-                self.halt_actor(cell).await;
+                self.take_over(cell).await;
                 Incarnation(cell.life.lock().about.incarnation.0 + 1)
             }
             None => Incarnation(0),
@@ -459,31 +440,30 @@ impl Node {
         };
         let mut life = life(&spec.id, entry, config, Tip::START);
         life.code = Some(code);
-        let cell = match there {
+        let (cell, last) = match there {
             Some(cell) => {
                 inherit(&life.about, &cell.life.lock().about);
                 cell.mailbox.reopen(life.about.limits.mailbox);
-                *cell.life.lock() = life;
-                cell
+                let last = std::mem::replace(&mut *cell.life.lock(), life);
+                (cell, Some(last))
             }
-            None => Arc::new(Cell::new(spec.id.clone(), life)),
+            None => {
+                let cell = Arc::new(Cell::new(spec.id.clone(), life));
+                cell.mailbox.claim();
+                let mut actors = self.core.actors.write();
+                if actors.contains_key(&spec.id) {
+                    return Err(being_started(&spec.id));
+                }
+                actors.insert(spec.id.clone(), cell.clone());
+                (cell, None)
+            }
         };
-        if !cell.mailbox.claim() {
-            return Err(Error::Internal { what: format!("{} is being started by another", spec.id) });
-        }
-        {
-            let mut actors = self.core.actors.write();
-            if actors.get(&spec.id).is_some_and(|other| !Arc::ptr_eq(other, &cell)) {
-                return Err(Error::Invalid { what: format!("{} is being started by another", spec.id) });
-            }
-            actors.insert(spec.id.clone(), cell.clone());
-        }
         let (sender, begun) = oneshot::channel();
-        self.core.schedule_begin(cell, sender);
+        self.core.schedule_begin(cell.clone(), sender);
         let gate = match begun.await {
             Ok(Ok(gate)) => gate,
             Ok(Err(error)) => {
-                self.core.actors.write().remove(&spec.id);
+                self.give_back(&cell, last).await;
                 return Err(error);
             }
             Err(_) => return Err(Error::Internal { what: format!("{} was not started", spec.id) }),
@@ -492,12 +472,41 @@ impl Node {
         Ok(Started { id: spec.id, incarnation, resumed: false })
     }
 
-    /// Ends the executor of an actor that is there, between two turns.
-    async fn halt_actor(&self, cell: &Arc<Cell>) {
-        if cell.mailbox.running() {
-            cell.mailbox.ask(Next::Close);
+    /// Ends the executor of an actor that is there, between two turns, and takes its place.
+    async fn take_over(&self, cell: &Arc<Cell>) {
+        while !cell.mailbox.claim() {
+            if cell.mailbox.running() {
+                cell.mailbox.ask(Next::Close);
+            }
+            cell.mailbox.ended().await;
         }
+    }
+
+    /// A life did not begin: the one before it, if there was one, goes on as it was.
+    async fn give_back(&self, cell: &Arc<Cell>, last: Option<Life>) {
         cell.mailbox.ended().await;
+        // What failed behind a committed step stays in the tables as a life that has ended.
+        let ended = matches!(cell.life.lock().status, Status::Stopped(_));
+        let status = match last {
+            None if !ended => {
+                self.core.actors.write().remove(&cell.id);
+                return;
+            }
+            Some(last) if !ended => {
+                inherit(&last.about, &cell.life.lock().about);
+                cell.mailbox.reopen(last.about.limits.mailbox);
+                let status = last.status.clone();
+                *cell.life.lock() = last;
+                status
+            }
+            _ => Status::Stopped(String::new()),
+        };
+        match status {
+            Status::Ready if cell.mailbox.wake() => self.core.schedule(cell.clone()),
+            Status::Ready => {}
+            Status::Quarantined(_) => cell.mailbox.shut(),
+            Status::Stopped(_) => drop(cell.mailbox.close()),
+        }
     }
 
     /// Calls an actor and waits for its answer.
@@ -815,6 +824,32 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         None => Status::Ready,
     };
     Life { about: Arc::new(about), config: Arc::new(config), entry, code: None, tip, status, last_fault: None }
+}
+
+fn being_started(id: &ActorId) -> Error {
+    Error::Invalid { what: format!("{id} is being started by another") }
+}
+
+/// The life of an actor that is there, and the end of its journal, if a start with this component and these settings means it;
+/// none if it has ended.
+fn goes_on(cell: &Cell, offered: Digest, config: &Config) -> Result<Option<(Incarnation, Option<Position>)>> {
+    let life = cell.life.lock();
+    let actor = cell.id.clone();
+    match &life.status {
+        Status::Quarantined(why) => return Err(Error::Quarantined { actor, why: why.clone() }),
+        Status::Stopped(_) => return Ok(None),
+        Status::Ready => {}
+    }
+    if life.entry.component != offered {
+        return Err(Error::OtherComponent { actor, there: life.entry.component, offered });
+    }
+    if *life.config != *config {
+        return Err(Error::OtherSettings { actor, what: "other settings than the manifest's".to_owned() });
+    }
+    if life.tip.tail.is_none() && config.mode != Mode::Off {
+        return Err(being_started(&actor));
+    }
+    Ok(Some((life.about.incarnation, life.tip.tail)))
 }
 
 /// The keys go on in the next life; what was promised by tokens is answered with a fault when it begins.

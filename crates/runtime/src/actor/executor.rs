@@ -141,7 +141,6 @@ impl Executor {
             guest.put(Table::ACTORS, about.id.as_str().as_bytes(), &entry.encode());
         }
         let failed = |why: String| Error::InitFailed { actor: about.id.clone(), why };
-        let core = self.core.clone();
         let mut live = match instantiate(&self.core, &code, guest).await {
             Ok(live) => live,
             Err((_, Fall::Halted(why))) => return Err(self.core.halted(&why)),
@@ -162,7 +161,7 @@ impl Executor {
                     turn::end(live.guest(), number, fuel, &answer);
                     if let Output::Refused(why) = output {
                         let why = format!("init refused: {why}");
-                        never_began(&core, live.guest(), &entry, &why)?;
+                        self.never_began(live, &entry, &why)?;
                         return Err(failed(why));
                     }
                 }
@@ -170,7 +169,7 @@ impl Executor {
                 Err(Fall::Closing) => return Err(Error::Closing),
                 Err(fall) => {
                     let why = describe(&fall);
-                    never_began(&core, live.guest(), &entry, &why)?;
+                    self.never_began(live, &entry, &why)?;
                     return Err(failed(why));
                 }
             }
@@ -185,6 +184,32 @@ impl Executor {
         self.note_tip();
         self.cell.mailbox.turn_over();
         Ok(gate)
+    }
+
+    /// A life whose init failed behind a committed step is marked as stopped; without one, nothing of it was ever there.
+    fn never_began(&mut self, mut live: Live, entry: &ActorEntry, why: &str) -> Result<()> {
+        let guest = live.guest();
+        guest.undo_step();
+        if guest.turn.steps == 0 || !guest.recorder.recording() {
+            return Ok(());
+        }
+        let fault = body::Fault {
+            cause: FaultCause::Trap,
+            text: why.to_owned(),
+            first_undone: guest.recorder.step.first_seq(),
+            disposition: 1,
+        };
+        guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
+        let stopped = ActorEntry { stopped: Some(why.to_owned()), ..entry.clone() };
+        guest.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &stopped.encode());
+        guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
+        self.live = Some(live);
+        self.note_tip();
+        self.live = None;
+        let mut life = self.cell.life.lock();
+        life.status = Status::Stopped(why.to_owned());
+        life.entry = stopped;
+        Ok(())
     }
 
     /// Keeps what outlives the instance.
@@ -612,25 +637,6 @@ impl Executor {
     pub(super) fn full_fuel(&self) -> u64 {
         self.fuel()
     }
-}
-
-/// A life whose init failed behind a committed step is marked as stopped; without one, nothing of it was ever there.
-fn never_began(core: &Core, guest: &mut Guest, entry: &ActorEntry, why: &str) -> Result<()> {
-    guest.undo_step();
-    if guest.turn.steps == 0 || !guest.recorder.recording() {
-        return Ok(());
-    }
-    let fault = body::Fault {
-        cause: FaultCause::Trap,
-        text: why.to_owned(),
-        first_undone: guest.recorder.step.first_seq(),
-        disposition: 1,
-    };
-    guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
-    let stopped = ActorEntry { stopped: Some(why.to_owned()), ..entry.clone() };
-    guest.put(Table::ACTORS, guest.about.clone().id.as_str().as_bytes(), &stopped.encode());
-    guest.commit_turn().map_err(|error| core.halted(&format!("{error:#}")))?;
-    Ok(())
 }
 
 /// What comes next. An actor that holds an instance and has nothing to do gives it up if another waits for one.
