@@ -44,6 +44,25 @@ async fn ten_actors_share_three_instances_and_all_keep_their_state() {
     node.close().await.unwrap();
 }
 
+/// Who has just answered is idle: nobody is refused for its sake.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_instance_is_enough_for_actors_in_turn() {
+    let node = small(&SimDisk::new(), 1).await;
+    for n in 0..5 {
+        node.start(spec(&format!("counter-{n}"), "counter-rust")).await.unwrap();
+    }
+    for round in 1..=20 {
+        for n in 0..5 {
+            let name = format!("counter-{n}");
+            assert_eq!(ask(&node, &name, "add", "1").await.unwrap(), round.to_string());
+            if n == 0 {
+                ask(&node, &name, "what", "").await.unwrap_err();
+            }
+        }
+    }
+    node.close().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_node_whose_actors_are_all_busy_refuses() {
     let node = small(&SimDisk::new(), 3).await;

@@ -27,6 +27,7 @@ mod quarantine;
 mod replays;
 mod routing;
 mod seen;
+mod lives;
 mod support;
 mod typed;
 mod waits;

@@ -213,5 +213,11 @@ async fn an_answer_that_another_component_gives_otherwise_is_a_difference_at_the
     assert!(found.expected.starts_with("trap: "), "{found}");
     assert_eq!(found.actual, "error \"unknown message type: trap\"");
     replay(&node, "counter", "counter-rust").await.unwrap();
+
+    // Both answer, each with its own count.
+    node.start(spec("faulty", "faulty")).await.unwrap();
+    assert_eq!(ask(&node, "faulty", "count", "").await.unwrap(), "1");
+    let found = difference(&node, "faulty", "sleeper").await;
+    assert_eq!((found.expected.as_str(), found.actual.as_str()), ("answer \"1\"", "answer \"0\""));
     node.close().await.unwrap();
 }
