@@ -1,6 +1,7 @@
 //! Bases of the guest's own kind: "The guest's own kind is a turn: save, new instance, load; the actor goes on in the loaded
 //! instance." "Recovery: newest valid base, its journal after it, turn by turn."
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,8 +11,9 @@ use troupe_log::{Disk, Kind, SimDisk};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::ActorSpec;
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
+use troupe_runtime::replay::{JournalSource, Replay, ReplayCode};
 
-use crate::support::{ask, cache, count, id, node_on, power_cut, replay, spec, verified};
+use crate::support::{ask, cache, count, guest, id, node_on, power_cut, replay, spec, verified};
 
 /// A turn without host calls has two records: a base is made at the first turn's end that is so far behind the newest one.
 fn saver(max_replay: u64) -> ActorSpec {
@@ -147,6 +149,50 @@ async fn recovery_reads_nothing_that_is_older_than_the_newest_base() {
     }
     assert!(read[0] > 3_000_000, "all of the journal: {read:?}");
     assert!(read[1] < 500_000, "what follows the base, in pieces of 192 KiB: {read:?}");
+}
+
+/// "Out-of-line bytes are durable before the batch that names them."
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_state_is_kept_out_of_line_and_replays_from_a_file_too() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    node.start(saver(u64::MAX)).await.unwrap();
+    ask(&node, "saver", "add", "7").await.unwrap();
+    ask(&node, "saver", "pad", "1000000").await.unwrap();
+    let records = node.journal(&id("saver")).await.unwrap().read_all().unwrap().len();
+    node.snapshot(&id("saver")).unwrap();
+    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "1", "in the loaded instance");
+    let with_base = node.journal(&id("saver")).await.unwrap().read_all().unwrap().len();
+    assert!(with_base - records < 10_000, "{records} and {with_base} bytes");
+
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(ask(&node, "saver", "get", "").await.unwrap(), "7");
+    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "3");
+    let live = replay(&node, "saver", "saver").await.unwrap();
+    verified(&node, "saver").await;
+
+    let mut file = Vec::new();
+    troupe_server::export::export(node.journal(&id("saver")).await.unwrap(), &**node.store(), false, &mut file)
+        .unwrap();
+    let export = troupe_log::export::read(&file).unwrap();
+    let state = format!("{}7", " ".repeat(999_999)).into_bytes();
+    assert_eq!(export.blobs.values().collect::<Vec<_>>(), [&state]);
+    let source = |blobs| JournalSource::Bytes { records: export.records.clone().into(), blobs: Arc::new(blobs) };
+    let code = ReplayCode::compile_cached(&std::fs::read(guest("saver")).unwrap(), &cache()).unwrap();
+    let blobs = export.blobs.clone().into_iter().collect();
+    let mut replay = Replay::new(code.clone(), source(blobs)).unwrap();
+    while replay.next_turn().await.unwrap().is_some() {}
+    assert_eq!(replay.summary(), live);
+    let mut replay = Replay::new(code, source(HashMap::new())).unwrap();
+    let error = loop {
+        match replay.next_turn().await {
+            Ok(turn) => assert!(turn.is_some(), "it was replayed without the state"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    let digest = troupe_log::Digest::of(&state);
+    assert!(error.contains(&digest.to_string()), "{error}");
+    node.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -21,6 +21,7 @@ mod front_support;
 mod fuzz;
 mod keys;
 mod kill;
+mod limits;
 mod lives;
 mod mailbox;
 mod modes;

@@ -4,12 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use troupe_log::{Batch, Kind, Options, SimDisk, Step};
+use troupe_log::{Batch, Kind, Options, Seq, SimDisk, Step};
 use troupe_runtime::Error;
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
 
-use crate::support::{ask, begun, cache, count, id, node_on, power_cut, replay, sleeping, spec, verified};
+use crate::support::{ask, begun, cache, count, id, node_on, options, power_cut, replay, sleeping, spec, verified};
 
 async fn node_with(disk: &SimDisk, cache: &Path) -> Node {
     let options = NodeOptions {
@@ -159,6 +159,43 @@ async fn after_three_starts_that_did_not_end_the_resumption_an_actor_is_quaranti
     let node = node_on(&power_cut(node, &disk)).await;
     assert_eq!(ask(&node, "sleeper", "count", "").await.unwrap(), "2");
     replay(&node, "sleeper", "sleeper").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// How many resumptions at the end of the sleeper's journal came to nothing.
+fn failed(disk: &SimDisk) -> usize {
+    let opened = troupe_log::open(Arc::new(disk.fork()), &Options::simulated([3; 32])).unwrap();
+    let tail = opened.actors[&id("sleeper")];
+    let journal =
+        opened.store.journal(&id("sleeper"), tail.incarnation, tail.tail, Seq(0)).unwrap().read_all().unwrap();
+    let records: Vec<_> = troupe_log::record::records(&journal).map(Result::unwrap).collect();
+    records.iter().rev().take_while(|record| record.kind == Kind::Resume && record.body[8] == 0).count()
+}
+
+/// The power goes in each of three starts, right when the node has noted that it resumes the turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_ends_the_node_while_it_resumes_a_turn_is_counted() {
+    let mut disk = sleeps().await;
+    for starts in 1..=3 {
+        for operations in 0.. {
+            assert!(operations < 100, "start {starts} is never noted before it runs");
+            let cut = disk.fork();
+            cut.cut_after(operations);
+            let Ok(node) = Node::open(options(&cut)).await else { continue };
+            // It is answered, or told that the node has ended: what was to be written is, or never will be.
+            let _ = node.call(&id("sleeper"), Outgoing::new("nap", &b"50"[..]).key("nap")).await;
+            let cut = power_cut(node, &cut);
+            if failed(&cut) == starts {
+                disk = cut;
+                break;
+            }
+        }
+    }
+    let node = node_on(&disk).await;
+    while node.actor(&id("sleeper")).unwrap().status != "quarantined" {
+        tokio::task::yield_now().await;
+    }
+    unavailable(&node, "sleeper", "3 starts did not end the resumption of the turn at record ").await;
     node.close().await.unwrap();
 }
 

@@ -121,10 +121,11 @@ impl Executor {
             let deadline = live.guest().about.limits.deadline;
             let guest = live.guest();
             guest.recorder.resume(tip.chain);
-            // This start is noted before it runs, so that one which kills the node is counted.
+            // This start is noted, durably, before it runs, so that one which kills the node is counted.
             guest.turn = Turn { began: past.began, steps: 1, ..Turn::default() };
             guest.note_resumption(false);
             guest.commit_step().map_err(|error| self.core.halted(&format!("{error:#}")))?;
+            guest.gate().await.map_err(|error| self.core.halted(&format!("{error:#}")))?;
             turn::limit(&mut guest.turn, past.node_time, deadline);
             guest.turn.message = message.clone();
             guest.recorder.replay(past.records.clone(), AtEnd::GoLive);

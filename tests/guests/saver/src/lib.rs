@@ -24,6 +24,7 @@ use troupe::actor::host::{self, Level};
 thread_local! {
     static TOTAL: Cell<i64> = const { Cell::new(0) };
     static CALLS: Cell<u64> = const { Cell::new(0) };
+    static PAD: Cell<usize> = const { Cell::new(0) };
     static REFUSE_SAVE: Cell<bool> = const { Cell::new(false) };
     static SAVED_BY: RefCell<String> = const { RefCell::new(String::new()) };
 }
@@ -47,7 +48,8 @@ impl snapshot::Guest for Saver {
         if REFUSE_SAVE.get() {
             return Err("told not to save".to_string());
         }
-        Ok(TOTAL.get().to_string().into_bytes())
+        let total = TOTAL.get().to_string();
+        Ok((" ".repeat(PAD.get().saturating_sub(total.len())) + &total).into_bytes())
     }
 
     fn load(state: Vec<u8>, saved_by: String) -> Result<(), String> {
@@ -68,6 +70,10 @@ impl gen_server::Guest for Saver {
             "get" => TOTAL.get().to_string(),
             "calls" => CALLS.get().to_string(),
             "saved-by" => SAVED_BY.with_borrow(String::clone),
+            "pad" => {
+                PAD.set(usize::try_from(number(&payload)?).map_err(|error| error.to_string())?);
+                "padded".to_string()
+            }
             "refuse-save" => {
                 REFUSE_SAVE.set(true);
                 "refusing".to_string()
