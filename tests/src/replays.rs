@@ -64,9 +64,9 @@ async fn a_live_actor_and_its_exported_file_replay_alike_turn_by_turn() {
     let types: Vec<_> = live.iter().map(|turn| turn.message_type.as_deref().unwrap_or(turn.kind.name())).collect();
     let expected = ["instantiate", "init", "add", "dice", "now", "add", "sleep", "log", "trap", "trap", "trap", "get"];
     assert_eq!(types, expected);
-    let ends: Vec<_> = [2, 5, 6, 11].map(|n: usize| live[n].ended.as_str()).to_vec();
+    let ends: Vec<_> = [2, 5, 6, 11].map(|n: usize| live[n].ended()).to_vec();
     assert_eq!(ends, ["answer \"5\"", "error \"not a number: x\"", "answer \"slept\"", "answer \"5\""]);
-    assert!(live[8].faulted && live[8].ended.starts_with("fault trap: "), "{}", live[8].ended);
+    assert!(live[8].faulted() && live[8].ended().starts_with("fault trap: "), "{}", live[8].ended());
     for (n, turn) in live.iter().enumerate() {
         assert_eq!(turn.number, n as u64);
         assert!(n == 0 || turn.began == live[n - 1].last.next(), "no record is left out");
@@ -91,7 +91,7 @@ async fn a_turn_that_is_still_open_is_compared_to_its_last_record() {
     let node = node_on(&power_cut(node, &disk)).await;
     for source in [journal(&node, "sleeper").await, exported(&node, "sleeper").await] {
         let last = turns(source, "sleeper").await.pop().unwrap();
-        assert_eq!((last.message_type.as_deref(), last.ended.as_str()), (Some("nap"), "still open"));
+        assert_eq!((last.message_type.as_deref(), last.ended().as_str()), (Some("nap"), "still open"));
         assert_eq!(last.last, Seq(node.actor(&sleeper).unwrap().next.0 - 1), "begin and wait");
     }
     let found = difference(&node, "sleeper", "bench").await;
@@ -115,7 +115,7 @@ async fn it_stops_where_it_is_told_and_shows_the_state_there() {
     let mut steps = Replay::new(code("saver"), journal(&node, "saver").await).unwrap();
     for turn in &all {
         if turn.message_type.is_some() {
-            total = turn.ended.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
+            total = turn.ended().trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
         }
         // Once in one go, once step by step.
         let mut replay = Replay::new(code("saver"), journal(&node, "saver").await).unwrap();

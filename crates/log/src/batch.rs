@@ -81,6 +81,11 @@ impl Batch {
         Self::default()
     }
 
+    /// An empty batch with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Batch { buf: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     /// Adds the sealed records of a step; nothing if there are none. `prev` is the position of the
     /// batch that holds this incarnation's records before these, `None` for its first ones.
     pub fn records(&mut self, actor: &ActorId, incarnation: Incarnation, prev: Option<Position>, step: &Step) {
@@ -104,6 +109,29 @@ impl Batch {
         put_u16(&mut self.buf, table.0);
         put_bytes(&mut self.buf, key);
         put_bytes(&mut self.buf, value);
+    }
+
+    /// Sets the value of a key; both are written in place.
+    pub fn put_with(&mut self, table: Table, key: impl FnOnce(&mut Vec<u8>), value: impl FnOnce(&mut Vec<u8>)) {
+        put_u8(&mut self.buf, PUT);
+        put_u16(&mut self.buf, table.0);
+        self.sized(key);
+        self.sized(value);
+    }
+
+    /// Removes a key that is written in place.
+    pub fn delete_with(&mut self, table: Table, key: impl FnOnce(&mut Vec<u8>)) {
+        put_u8(&mut self.buf, DELETE);
+        put_u16(&mut self.buf, table.0);
+        self.sized(key);
+    }
+
+    fn sized(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        put_u32(&mut self.buf, 0);
+        let at = self.buf.len();
+        write(&mut self.buf);
+        let len = (self.buf.len() - at) as u32;
+        self.buf[at - 4..at].copy_from_slice(&len.to_le_bytes());
     }
 
     /// Removes a key; nothing if it is not there.

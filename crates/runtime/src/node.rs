@@ -26,7 +26,7 @@ use crate::actor::mailbox::Next;
 use crate::actor::message::{Answer, CLIENT, CallError, Envelope, Gate, Message, MessageId, MessageKind};
 use crate::actor::promise::{self, Promise};
 use crate::actor::ticker::Ticker;
-use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services, inbox_key};
+use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services, put_inbox_key};
 use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
@@ -589,7 +589,7 @@ impl Node {
             }
         }
         let recorded = core.accepts(&cell, message.size())?;
-        let mut batch = Batch::new();
+        let mut batch = Batch::with_capacity(if recorded { 256 + message.size() } else { 0 });
         if let Some(key) = &message.key
             && let Some(to_caller) = reply.take()
         {
@@ -609,8 +609,7 @@ impl Node {
         if !recorded {
             let envelope = Envelope { message: Arc::new(message), reply, arrival: None, seen: Gate::default() };
             match cell.mailbox.offer(envelope) {
-                Ok(false) => {}
-                Ok(true) => core.schedule(cell),
+                Ok(roused) => core.rouse(&cell, roused, kind == MessageKind::Call),
                 Err((refused, envelope)) => {
                     let refused = core.refused(&cell, refused);
                     withdraw(&cell, &envelope.message, &refused);
@@ -625,10 +624,11 @@ impl Node {
             return Err(refused);
         }
         let arrival = core.arrivals.fetch_add(1, Relaxed);
-        let mut value = Vec::with_capacity(160 + message.payload.len());
-        message.encode(&mut value);
-        batch.put(Table::INBOX, &inbox_key(&cell.id, arrival), &value);
-        batch.stamp(core.clock.now(), core.clock.wall());
+        batch.put_with(Table::INBOX, |out| put_inbox_key(out, &cell.id, arrival), |out| message.encode(out));
+        if message.deadline.is_some() || message.key.is_some() {
+            // What else is accepted is stamped by its turn.
+            batch.stamp(core.clock.now(), core.clock.wall());
+        }
         let position = match core.store.append(&batch) {
             Ok(position) => position,
             Err(error) => {
@@ -647,9 +647,8 @@ impl Node {
             Mode::Off => Gate::default(),
         };
         let envelope = Envelope { message: Arc::new(message), reply, arrival: Some(arrival), seen: Gate::default() };
-        if cell.mailbox.fill(envelope) {
-            core.schedule(cell);
-        }
+        let roused = cell.mailbox.fill(envelope);
+        core.rouse(&cell, roused, kind == MessageKind::Call);
         Ok((id, gate))
     }
 

@@ -111,10 +111,11 @@ fn show(context: &Context, turn: &Replayed) {
     if context.out.json {
         context.out.value(&json!({
             "turn": turn.number, "began": turn.began.0, "last": turn.last.0, "kind": turn.kind.name(),
-            "type": turn.message_type, "ended": turn.ended, "fault": turn.faulted, "head": turn.head.to_string(),
+            "type": turn.message_type.as_deref(), "ended": turn.ended(), "fault": turn.faulted(), "head": turn.head.to_string(),
         }));
     } else {
-        let line = format!("turn {}  records {}..{}  {about}  ->  {}", turn.number, turn.began, turn.last, turn.ended);
+        let line =
+            format!("turn {}  records {}..{}  {about}  ->  {}", turn.number, turn.began, turn.last, turn.ended());
         context.out.line(plain(&line));
     }
 }

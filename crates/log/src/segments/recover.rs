@@ -267,7 +267,10 @@ fn torn_end(window: &mut Window, end: u64) -> Result<Option<DroppedTail>, Error>
     let mut offset = end - base;
     while offset < len {
         let n = (len - offset).min(128 << 10);
-        let bytes = window.bytes(offset, n, 0)?.to_vec();
+        let bytes = window.bytes(offset, n, 0)?;
+        // What was never written is nearly all of it, and is looked at every time a log is opened.
+        let blank = bytes.chunks(64).all(|piece| *piece == [0; 64][..piece.len()]);
+        let bytes = if blank { Vec::new() } else { bytes.to_vec() };
         if let Some(i) = bytes.iter().rposition(|b| *b != 0) {
             last = Some(offset + i as u64);
             for (i, _) in bytes.iter().enumerate().filter(|(_, b)| **b == b'T') {

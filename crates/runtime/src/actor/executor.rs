@@ -55,7 +55,7 @@ impl Executor {
                         break;
                     }
                 }
-                Next::Snapshot => self.make_base().await,
+                Next::Snapshot => Box::pin(self.make_base()).await,
                 Next::Evict => {
                     if !evictable(&self.cell) {
                         continue;
@@ -66,7 +66,7 @@ impl Executor {
                     }
                 }
                 Next::Stop(reason) => {
-                    self.stop(&reason).await;
+                    Box::pin(self.stop(&reason)).await;
                     break;
                 }
                 Next::Close => break,
@@ -233,7 +233,7 @@ impl Executor {
     async fn message(&mut self, envelope: Envelope) -> bool {
         let _turn = During::new(self.core.watch.as_ref(), Phase::Turn);
         if self.live.is_none()
-            && let Err(error) = self.revive().await
+            && let Err(error) = Box::pin(self.revive()).await
         {
             return self.cannot_go_on(envelope, &error);
         }
@@ -245,7 +245,7 @@ impl Executor {
             self.live = Some(live);
             return self.expired(envelope);
         }
-        let _span = tracing::debug_span!(
+        let span = tracing::debug_span!(
             "turn",
             actor = %self.cell.id,
             message = %envelope.message.id,
@@ -256,9 +256,8 @@ impl Executor {
         let Some(message) = begun else { return true };
         let state = std::mem::take(&mut live.state);
         let deadline = live.guest().turn.deadline;
-        let driven = drive(&self.core, &mut live, Input::Message { message: &message, state: &state }, deadline)
-            .instrument(_span)
-            .await;
+        let driving = drive(&self.core, &mut live, Input::Message { message: &message, state: &state }, deadline);
+        let driven = if span.is_disabled() { driving.await } else { driving.instrument(span).await };
         live.state = state;
         self.live = Some(live);
         self.ended(Some(message), driven).await
@@ -268,7 +267,8 @@ impl Executor {
     pub(super) async fn ended(&mut self, message: Option<Arc<Message>>, driven: Result<Output, Fall>) -> bool {
         let ended = match driven {
             Ok(output) => self.finish(message.as_deref(), output),
-            Err(Fall::Fault(cause, text)) => return self.fault(message, cause, text).await,
+            // What is rare is kept out of the executor's own future, which each live actor has.
+            Err(Fall::Fault(cause, text)) => return Box::pin(self.fault(message, cause, text)).await,
             Err(Fall::Differs(divergence)) => {
                 self.quarantine(&divergence.to_string());
                 return false;
@@ -281,9 +281,11 @@ impl Executor {
             self.core.halt(&why);
             return false;
         }
-        let max_replay = self.cell.life.lock().config.snapshots.max_replay;
-        if self.since_base >= max_replay && !self.no_base {
-            self.make_base().await;
+        if self.since_base > 0 && !self.no_base {
+            let max_replay = self.cell.life.lock().config.snapshots.max_replay;
+            if self.since_base >= max_replay {
+                Box::pin(self.make_base()).await;
+            }
         }
         true
     }

@@ -19,7 +19,7 @@ use crate::node::core::Core;
 pub struct Live {
     /// Its store.
     pub store: Store<Guest>,
-    driver: Driver,
+    driver: Box<Driver>,
     /// The state of a gen-fsm actor.
     pub state: String,
 }
@@ -70,7 +70,7 @@ impl Live {
             }
         };
         match made {
-            Ok(driver) => Ok(Live { store, driver, state: String::new() }),
+            Ok(driver) => Ok(Live { store, driver: Box::new(driver), state: String::new() }),
             Err(fall) => Err((Box::new(store.into_data()), fall)),
         }
     }

@@ -5,11 +5,14 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 
 use super::message::{Envelope, ReplyTo};
+use super::task::Task;
 
 /// What an executor does next.
 #[derive(Debug)]
@@ -35,14 +38,25 @@ pub enum Refused {
     Closed,
 }
 
+/// What a message that has come in needs.
+#[must_use]
+pub enum Roused {
+    /// Nothing: the executor is at work and finds it.
+    Nothing,
+    /// The actor has no executor and needs one.
+    Executor,
+    /// The executor is parked: wake it, or lend it this thread.
+    Parked(Arc<Task>),
+}
+
 #[derive(Default)]
 struct State {
     limit: u32,
     queue: VecDeque<Envelope>,
     reserved: u32,
-    waker: Option<Waker>,
+    task: Option<Arc<Task>>,
+    parked: bool,
     running: bool,
-    idle: bool,
     evict: bool,
     snapshot: bool,
     close: bool,
@@ -54,12 +68,24 @@ struct State {
 /// One actor's mailbox.
 pub struct Mailbox {
     state: Mutex<State>,
+    /// No turn is in hand.
+    idle: AtomicBool,
+    /// Whether a caller polls the executor, and has had its message taken.
+    lent: AtomicU8,
 }
+
+const OWN: u8 = 0;
+const LENT: u8 = 1;
+const TAKEN: u8 = 2;
 
 impl Mailbox {
     /// Empty, with room for `limit` messages.
     pub fn new(limit: NonZeroU32) -> Mailbox {
-        Mailbox { state: Mutex::new(State { limit: limit.get(), ..State::default() }) }
+        Mailbox {
+            state: Mutex::new(State { limit: limit.get(), ..State::default() }),
+            idle: AtomicBool::new(false),
+            lent: AtomicU8::new(OWN),
+        }
     }
 
     /// Messages that it takes at most.
@@ -95,13 +121,16 @@ impl Mailbox {
         self.state.lock().reserved -= 1;
     }
 
-    /// Fills a reserved place. True if the actor has no executor and needs one.
-    pub fn fill(&self, envelope: Envelope) -> bool {
-        self.push(envelope, true, false)
+    /// Fills a reserved place.
+    pub fn fill(&self, envelope: Envelope) -> Roused {
+        let mut state = self.state.lock();
+        state.reserved -= 1;
+        state.queue.push_back(envelope);
+        start(&mut state)
     }
 
     /// Takes a place and fills it in one go.
-    pub fn offer(&self, envelope: Envelope) -> Result<bool, (Refused, Envelope)> {
+    pub fn offer(&self, envelope: Envelope) -> Result<Roused, (Refused, Envelope)> {
         let mut state = self.state.lock();
         if state.closed {
             return Err((Refused::Closed, envelope));
@@ -110,30 +139,19 @@ impl Mailbox {
             return Err((Refused::Full, envelope));
         }
         state.queue.push_back(envelope);
-        Ok(start(state))
+        Ok(start(&mut state))
     }
 
     /// Puts a message back that is tried again, before all others, past the bound.
     pub fn put_back(&self, envelope: Envelope) -> bool {
-        self.push(envelope, false, true)
+        let mut state = self.state.lock();
+        state.queue.push_front(envelope);
+        rouse(state)
     }
 
     /// Adds a message that was accepted in an earlier life of the process, past the bound.
     pub fn restore(&self, envelope: Envelope) {
         self.state.lock().queue.push_back(envelope);
-    }
-
-    fn push(&self, envelope: Envelope, reserved: bool, front: bool) -> bool {
-        let mut state = self.state.lock();
-        if reserved {
-            state.reserved -= 1;
-        }
-        if front {
-            state.queue.push_front(envelope);
-        } else {
-            state.queue.push_back(envelope);
-        }
-        start(state)
     }
 
     /// Asks for something between two turns. True if the actor has no executor and needs one.
@@ -146,7 +164,7 @@ impl Mailbox {
             Next::Close => state.close = true,
             Next::Stop(reason) => state.stop = Some(reason),
         }
-        start(state)
+        rouse(state)
     }
 
     /// True if messages wait or something was asked for and no executor runs: one is needed. Marks it as running.
@@ -155,7 +173,20 @@ impl Mailbox {
         if state.queue.is_empty() && state.stop.is_none() {
             return false;
         }
-        start(state)
+        rouse(state)
+    }
+
+    /// The executor that was asked for runs as this task.
+    pub fn attach(&self, task: Arc<Task>) {
+        let mut state = self.state.lock();
+        state.task = Some(task);
+        state.parked = false;
+    }
+
+    /// A caller begins or ends to poll the executor.
+    pub fn lent(&self, begins: bool) {
+        // Only who holds the executor's lock writes and reads it.
+        self.lent.store(if begins { LENT } else { OWN }, Relaxed);
     }
 
     /// An executor starts by itself. False if there is one.
@@ -166,13 +197,13 @@ impl Mailbox {
 
     /// The turn in hand is over, or as good as: who hears of its answer finds the actor idle.
     pub fn turn_over(&self) {
-        self.state.lock().idle = true;
+        self.idle.store(true, Relaxed);
     }
 
     /// True if an executor holds an instance and has nothing to do.
     pub fn idle(&self) -> bool {
         let state = self.state.lock();
-        state.idle && !state.evict && state.queue.is_empty() && state.reserved == 0
+        self.idle.load(Relaxed) && !state.evict && state.queue.is_empty() && state.reserved == 0
     }
 
     /// True while an executor runs.
@@ -183,7 +214,8 @@ impl Mailbox {
     /// What comes next; waits for it.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Next> {
         let mut state = self.state.lock();
-        state.idle = false;
+        self.idle.store(false, Relaxed);
+        state.parked = false;
         if state.close {
             return Poll::Ready(Next::Close);
         }
@@ -194,17 +226,22 @@ impl Mailbox {
         if let Some(reason) = state.stop.take() {
             return Poll::Ready(Next::Stop(reason));
         }
+        if !state.queue.is_empty() && self.lent.load(Relaxed) == TAKEN {
+            // The others are not the lender's to wait for.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(envelope) = state.queue.pop_front() {
+            if self.lent.load(Relaxed) == LENT {
+                self.lent.store(TAKEN, Relaxed);
+            }
             return Poll::Ready(Next::Message(envelope));
         }
         if std::mem::take(&mut state.evict) {
             return Poll::Ready(Next::Evict);
         }
-        state.idle = true;
-        match &mut state.waker {
-            Some(waker) if waker.will_wake(context.waker()) => {}
-            slot => *slot = Some(context.waker().clone()),
-        }
+        self.idle.store(true, Relaxed);
+        state.parked = true;
         Poll::Pending
     }
 
@@ -215,9 +252,10 @@ impl Mailbox {
             return false;
         }
         state.running = false;
-        state.idle = false;
+        self.idle.store(false, Relaxed);
         state.evict = false;
-        state.waker = None;
+        state.task = None;
+        state.parked = false;
         state.ending.clear();
         true
     }
@@ -226,8 +264,9 @@ impl Mailbox {
     pub fn abandon(&self) {
         let mut state = self.state.lock();
         state.running = false;
-        state.idle = false;
-        state.waker = None;
+        self.idle.store(false, Relaxed);
+        state.task = None;
+        state.parked = false;
         state.ending.clear();
     }
 
@@ -273,16 +312,27 @@ impl Mailbox {
     }
 }
 
-/// Wakes the executor, or says that one is needed.
-fn start(mut state: parking_lot::MutexGuard<'_, State>) -> bool {
-    if state.running {
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        return false;
+/// What there is to do for what has come in.
+fn start(state: &mut State) -> Roused {
+    if !state.running {
+        state.running = true;
+        return Roused::Executor;
     }
-    state.running = true;
-    true
+    if !std::mem::take(&mut state.parked) {
+        return Roused::Nothing;
+    }
+    state.task.clone().map_or(Roused::Nothing, Roused::Parked)
+}
+
+/// Wakes the executor, or says that one is needed.
+fn rouse(mut state: parking_lot::MutexGuard<'_, State>) -> bool {
+    match start(&mut state) {
+        Roused::Nothing => false,
+        Roused::Executor => true,
+        Roused::Parked(task) => {
+            drop(state);
+            task.wake();
+            false
+        }
+    }
 }

@@ -102,15 +102,20 @@ impl Message {
 
     /// Reads what [`encode`](Self::encode) wrote.
     pub fn decode(input: &mut Reader<'_>) -> Result<Message, codec::Error> {
+        Self::decode_after(input, None)
+    }
+
+    /// The same behind `before`, whose names it shares where they are the same: most of a journal's messages are alike.
+    pub fn decode_after(input: &mut Reader<'_>, before: Option<&Message>) -> Result<Message, codec::Error> {
         let mut id = [0; 16];
         id.copy_from_slice(input.take(16)?);
-        let from = input.str()?.into();
+        let from = shared(input.str()?, before.map(|before| &before.from));
         let kind = match input.case(3)? {
             0 => MessageKind::Call,
             1 => MessageKind::Cast,
             _ => MessageKind::Info,
         };
-        let message_type = input.str()?.into();
+        let message_type = shared(input.str()?, before.map(|before| &before.message_type));
         let payload = input.bytes()?.into();
         let count = input.u32()? as usize;
         let mut headers = Vec::with_capacity(count.min(input.rest().len() / 8));
@@ -149,6 +154,13 @@ impl Message {
         codec::put_str(&mut bytes, &self.message_type);
         codec::put_bytes(&mut bytes, &self.payload);
         troupe_log::Digest::of(&bytes)
+    }
+}
+
+fn shared(text: &str, known: Option<&Arc<str>>) -> Arc<str> {
+    match known {
+        Some(known) if **known == *text => known.clone(),
+        _ => text.into(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One actor: its mailbox, its turns, its life.
 //!
-//! `cell` is its place on the node, `executor` runs its turns, `live` is its instance, `recovery` brings it back, `ending` ends it.
+//! `cell` is its place on the node, `executor` runs its turns, `task` is what polls it, `live` is its instance, `recovery` brings it back, `ending` ends it.
 
 pub mod cell;
 pub mod config;
@@ -12,5 +12,6 @@ pub mod mailbox;
 pub mod message;
 pub mod promise;
 mod recovery;
+pub mod task;
 pub mod ticker;
 mod turn;

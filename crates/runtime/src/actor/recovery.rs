@@ -3,8 +3,6 @@
 //! Recovery is replay: each turn that ended in order is run against its records, faulted ones are skipped. An open turn is run
 //! against what it has and goes on live behind it. A difference, or three starts that did not end the resumption, quarantines.
 
-use std::sync::Arc;
-
 use troupe_log::Kind;
 use troupe_log::body::TurnKind;
 use troupe_log::record::records;
@@ -111,7 +109,7 @@ impl Executor {
             return Err(Error::Unreplayable { why: "a crash inside its instantiation".to_owned() });
         }
         let message = match past.kind {
-            TurnKind::Message => Some(Arc::new(past.message()?)),
+            TurnKind::Message => past.message.clone(),
             _ => None,
         };
         let Some(mut live) = player.into_live() else {
@@ -141,7 +139,7 @@ impl Executor {
         };
         let driven = live.drive(input, &bounds).await;
         if driven.is_ok() && live.guest().recorder.replaying() {
-            let differs = live.guest().recorder.end_replay("ended the turn");
+            let differs = live.guest().recorder.end_replay(|| "ended the turn".to_owned());
             if let Err(divergence) = differs {
                 return Err(Error::Unreplayable { why: divergence.to_string() });
             }

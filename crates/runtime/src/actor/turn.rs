@@ -24,6 +24,7 @@ pub fn begin(guest: &mut Guest, about: About<'_>) -> Option<Arc<Message>> {
     let mut turn = Turn { began: guest.recorder.chain().next, ..Turn::default() };
     limit(&mut turn, now, guest.about.limits.deadline);
     let wall = if guest.recorder.recording() { guest.node.wall_time() } else { troupe_log::WallTime(0) };
+    turn.clocks = guest.recorder.recording().then_some((now, wall));
     let message = match about {
         About::Hook(kind, rest) => {
             if guest.recorder.recording() {

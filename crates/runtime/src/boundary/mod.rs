@@ -26,7 +26,9 @@ use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use effect::{Effect, Tag, function_name, track};
 pub use error::{CommitFailed, Denied, Divergence, Exit, LeftHere, LimitReached, RecordedTrap};
-pub use guest::{About, Answering, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key};
+pub use guest::{
+    About, Answering, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key, put_inbox_key,
+};
 pub use interface::{AsyncHost, Begun, Extra, Interface};
 pub use limiter::Limiter;
 pub use recordable::{DecodeError, Handle, MapResource, Recordable};

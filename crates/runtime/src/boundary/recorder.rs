@@ -119,7 +119,7 @@ impl Recorder {
     }
 
     /// Ends a replayed turn; an error if the guest ended it before its records did. Returns the record it ended at.
-    pub fn end_replay(&mut self, how: &str) -> Result<(), Divergence> {
+    pub fn end_replay(&mut self, how: impl FnOnce() -> String) -> Result<(), Divergence> {
         let Some(mut cursor) = self.cursor.take() else { return Ok(()) };
         match cursor.peek() {
             Some(record) if crossing(record.kind) => {
@@ -128,7 +128,7 @@ impl Recorder {
                     seq: record.seq,
                     function: self.registry.name(tag),
                     expected: self.registry.call(tag, params),
-                    actual: how.to_owned(),
+                    actual: how(),
                 })
             }
             _ => Ok(()),

@@ -110,26 +110,8 @@ impl Functions {
     pub(super) async fn turn(&self, store: &mut Store<Guest>, input: Input<'_>) -> wasmtime::Result<Output> {
         let (message, state) = match input {
             Input::Message { message, state } => (message, state),
-            Input::Init(initial) => {
-                let Some(init) = &self.init else { return Ok(Output::Answer(Vec::new())) };
-                let (result,) = init.call_async(store, (initial.to_vec(),)).await?;
-                return Ok(done(result));
-            }
-            Input::Terminate(reason) => {
-                let Some(terminate) = &self.terminate else { return Ok(Output::Answer(Vec::new())) };
-                terminate.call_async(store, (reason.to_owned(),)).await?;
-                return Ok(Output::Answer(Vec::new()));
-            }
-            Input::Save => {
-                let Some(save) = &self.save else { return Ok(no_taker("save")) };
-                let (result,) = save.call_async(store, ()).await?;
-                return Ok(reply(result));
-            }
-            Input::Load { state, saved_by } => {
-                let Some(load) = &self.load else { return Ok(no_taker("load")) };
-                let (result,) = load.call_async(store, (state.to_vec(), saved_by.to_owned())).await?;
-                return Ok(done(result));
-            }
+            // Rare: kept out of the future that each message's turn makes and moves.
+            hook => return Box::pin(self.hook(store, hook)).await,
         };
         let args = || (message.from.clone(), message.message_type.clone(), message.payload.clone());
         let first = match message.kind {
@@ -162,6 +144,32 @@ impl Functions {
             return Ok(reply(result));
         }
         Ok(no_taker(first))
+    }
+
+    async fn hook(&self, store: &mut Store<Guest>, input: Input<'_>) -> wasmtime::Result<Output> {
+        match input {
+            Input::Init(initial) => {
+                let Some(init) = &self.init else { return Ok(Output::Answer(Vec::new())) };
+                let (result,) = init.call_async(store, (initial.to_vec(),)).await?;
+                Ok(done(result))
+            }
+            Input::Terminate(reason) => {
+                let Some(terminate) = &self.terminate else { return Ok(Output::Answer(Vec::new())) };
+                terminate.call_async(store, (reason.to_owned(),)).await?;
+                Ok(Output::Answer(Vec::new()))
+            }
+            Input::Save => {
+                let Some(save) = &self.save else { return Ok(no_taker("save")) };
+                let (result,) = save.call_async(store, ()).await?;
+                Ok(reply(result))
+            }
+            Input::Load { state, saved_by } => {
+                let Some(load) = &self.load else { return Ok(no_taker("load")) };
+                let (result,) = load.call_async(store, (state.to_vec(), saved_by.to_owned())).await?;
+                Ok(done(result))
+            }
+            Input::Message { .. } => Err(wasmtime::Error::msg("a message is no hook")),
+        }
     }
 }
 

@@ -104,7 +104,7 @@ impl Driver {
         if let Input::Message { message, .. } = &input
             && let Some(function) = self.typed.get(&message.message_type)
         {
-            return function.call(store, message).await;
+            return Box::pin(function.call(store, message)).await;
         }
         self.behaviors.turn(store, input).await
     }

@@ -13,11 +13,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use troupe_log::body::FaultCause;
 use troupe_log::{ActorId, NodeTime, Store, WallTime};
 
-use crate::actor::cell::{Cell, Status};
+use crate::actor::cell::{Cell, Life, Status};
 use crate::actor::executor::Executor;
 use crate::actor::live::Fall;
-use crate::actor::mailbox::{Next, Refused};
+use crate::actor::mailbox::{Next, Refused, Roused};
 use crate::actor::message::{CallError, Envelope, Gate, MessageId};
+use crate::actor::task::{Driver, Task};
 use crate::actor::ticker::Ticker;
 use crate::boundary::{Level, Registry, Reserved, Services, TimerChange};
 use crate::component::Components;
@@ -141,12 +142,28 @@ impl Core {
     fn spawn<F: Future<Output = ()> + Send + 'static>(&self, cell: Arc<Cell>, work: impl FnOnce(Executor) -> F) {
         let Some(core) = self.me.upgrade() else { return };
         core.executors.send_modify(|running| *running += 1);
-        let work = work(Executor::new(core.clone(), cell.clone()));
+        let task = Task::new(Box::pin(work(Executor::new(core.clone(), cell.clone()))));
+        cell.mailbox.attach(task.clone());
         let running = Running { core, cell };
         self.runtime.spawn(async move {
             let _running = running;
-            work.await;
+            Driver::new(task).await;
         });
+    }
+
+    /// Sees to a message that has come in. A caller that will wait for the answer lends its thread if it may.
+    pub(crate) fn rouse(&self, cell: &Arc<Cell>, roused: Roused, waits: bool) {
+        match roused {
+            Roused::Nothing => {}
+            Roused::Executor => self.schedule(cell.clone()),
+            Roused::Parked(task) if waits && self.at_home() => task.lend(&cell.mailbox),
+            Roused::Parked(task) => task.wake(),
+        }
+    }
+
+    /// Whether this thread is in the node's runtime, whose timers turns need.
+    fn at_home(&self) -> bool {
+        tokio::runtime::Handle::try_current().is_ok_and(|here| here.id() == self.runtime.id())
     }
 
     /// A permit for an instance: a free one, or that of an idle actor, which is evicted; otherwise waits for one.
@@ -169,7 +186,7 @@ impl Core {
 
     /// An error if an actor without instance cannot get one now: all others are busy.
     pub(crate) fn room(&self, cell: Option<&Cell>) -> Result<()> {
-        if cell.is_some_and(|cell| cell.mailbox.running()) || self.permits.available_permits() > 0 || self.evict_one() {
+        if self.permits.available_permits() > 0 || cell.is_some_and(|cell| cell.mailbox.running()) || self.evict_one() {
             return Ok(());
         }
         Err(Error::AllBusy { live: self.live_limit })
@@ -409,21 +426,17 @@ impl Core {
         if self.is_closing() {
             return Err(self.gone());
         }
-        match &cell.life.lock().status {
-            Status::Ready => Ok(()),
-            Status::Stopped(_) => Err(CallError::NotFound(cell.id.to_string())),
-            Status::Quarantined(why) => {
-                let error = Error::Quarantined { actor: cell.id.clone(), why: why.clone() };
-                Err(CallError::Unavailable(error.to_string()))
-            }
-        }
+        takes_messages(cell, &cell.life.lock())
     }
 
     /// Whether a message of this size can be accepted for an actor now; true if it must stand in the inbox table.
     pub(crate) fn accepts(&self, cell: &Cell, size: usize) -> Result<bool, CallError> {
-        self.reachable(cell)?;
+        if self.is_closing() {
+            return Err(self.gone());
+        }
         let (mode, limit, journal) = {
             let life = cell.life.lock();
+            takes_messages(cell, &life)?;
             let full = life.about.limits.max_journal.filter(|most| life.tip.bytes >= most.0);
             (life.about.mode, life.about.limits.payload.0, full)
         };
@@ -455,6 +468,18 @@ impl Core {
     }
 }
 
+/// An error if the actor's life has ended, or waits for an operator.
+fn takes_messages(cell: &Cell, life: &Life) -> Result<(), CallError> {
+    match &life.status {
+        Status::Ready => Ok(()),
+        Status::Stopped(_) => Err(CallError::NotFound(cell.id.to_string())),
+        Status::Quarantined(why) => {
+            let error = Error::Quarantined { actor: cell.id.clone(), why: why.clone() };
+            Err(CallError::Unavailable(error.to_string()))
+        }
+    }
+}
+
 /// A reserved place in a mailbox.
 struct Place {
     core: Arc<Core>,
@@ -473,10 +498,9 @@ impl Reserved for Place {
     }
 
     fn deliver(mut self: Box<Self>, envelope: Envelope) {
-        if let Some(cell) = self.cell.take()
-            && cell.mailbox.fill(envelope)
-        {
-            self.core.schedule(cell);
+        if let Some(cell) = self.cell.take() {
+            let roused = cell.mailbox.fill(envelope);
+            self.core.rouse(&cell, roused, false);
         }
     }
 }

@@ -122,11 +122,25 @@ pub struct Replayed {
     /// Why it ran.
     pub kind: TurnKind,
     /// The message's type, in a message's turn.
-    pub message_type: Option<String>,
+    pub message_type: Option<Arc<str>>,
+    /// How it ended.
+    pub end: End,
+}
+
+impl Replayed {
     /// How it ended, in words.
-    pub ended: String,
+    pub fn ended(&self) -> String {
+        match &self.end {
+            End::Ended { outcome, answer, .. } => describe_outcome(*outcome, answer),
+            End::Faulted(fault) => format!("fault {}: {}", fault.cause.name(), fault.text),
+            End::Open => "still open".to_owned(),
+        }
+    }
+
     /// True if it ended with a fault.
-    pub faulted: bool,
+    pub fn faulted(&self) -> bool {
+        matches!(self.end, End::Faulted(_))
+    }
 }
 
 /// What a whole replay comes to.
@@ -233,7 +247,7 @@ impl Replay {
 
     async fn step(&mut self) -> Result<Option<Replayed>> {
         match self.look()? {
-            Some(turn) => self.play(&turn).await.map(Some),
+            Some(turn) => self.play(*turn).await.map(Some),
             None => Ok(None),
         }
     }
@@ -262,36 +276,26 @@ impl Replay {
         Ok(None)
     }
 
-    async fn play(&mut self, turn: &PastTurn) -> Result<Replayed> {
+    async fn play(&mut self, turn: PastTurn) -> Result<Replayed> {
         if !self.standing && self.summary.turns > 0 && turn.kind != TurnKind::Instantiate {
             self.stand_before(turn.began).await?;
         }
         let source = self.source.clone();
         let blobs = move |digest: &Digest| source.blob(digest);
         let player = &mut self.player;
-        player.play(turn, &blobs).await.map_err(failed)?;
+        player.play(&turn, &blobs).await.map_err(failed)?;
         self.standing = player.live().is_some();
         let number = self.summary.turns;
         self.summary.turns += 1;
         self.summary.records += turn.last.0 - turn.began.0 + 1;
-        let message_type = match turn.kind {
-            TurnKind::Message => Some(turn.message()?.message_type.to_string()),
-            _ => None,
-        };
-        let (ended, faulted) = match &turn.end {
-            End::Ended { outcome, answer, .. } => (describe_outcome(*outcome, answer), false),
-            End::Faulted(fault) => (format!("fault {}: {}", fault.cause.name(), fault.text), true),
-            End::Open => ("still open".to_owned(), false),
-        };
         Ok(Replayed {
             number,
             began: turn.began,
             last: turn.last,
             head: turn.head,
             kind: turn.kind,
-            message_type,
-            ended,
-            faulted,
+            message_type: turn.message.map(|message| message.message_type.clone()),
+            end: turn.end,
         })
     }
 
@@ -363,6 +367,7 @@ async fn save(player: &mut Player) -> Option<Vec<u8>> {
         began: Seq(0),
         kind: TurnKind::Save,
         node_time: troupe_log::NodeTime(0),
+        message: None,
         about: Vec::new(),
         records: Arc::default(),
         end: End::Open,

@@ -3,6 +3,7 @@
 //! Recovery and replay both do this; they differ in what stands behind the guest (the node, or nothing that can be touched)
 //! and in what happens where the records end.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use troupe_log::body::{FaultCause, TurnKind};
@@ -67,14 +68,14 @@ impl Loaded {
 }
 
 /// The number and the bytes that stand for an output in a turn's end.
-pub fn outcome(kind: TurnKind, output: &Output) -> (u8, Vec<u8>) {
+pub fn outcome(kind: TurnKind, output: &Output) -> (u8, Cow<'_, [u8]>) {
     match output {
         // A saved state stands in the journal as its digest.
-        Output::Answer(bytes) if kind == TurnKind::Save => (0, Digest::of(bytes).0.to_vec()),
-        Output::Answer(bytes) => (0, bytes.clone()),
-        Output::Refused(text) => (1, text.clone().into_bytes()),
-        Output::State(name) => (2, name.clone().into_bytes()),
-        Output::NoTaker(text) => (3, text.clone().into_bytes()),
+        Output::Answer(bytes) if kind == TurnKind::Save => (0, Cow::Owned(Digest::of(bytes).0.to_vec())),
+        Output::Answer(bytes) => (0, Cow::Borrowed(bytes)),
+        Output::Refused(text) => (1, Cow::Borrowed(text.as_bytes())),
+        Output::State(name) => (2, Cow::Borrowed(name.as_bytes())),
+        Output::NoTaker(text) => (3, Cow::Borrowed(text.as_bytes())),
     }
 }
 
@@ -159,7 +160,7 @@ impl Player {
                 let (actual, bytes) = outcome(turn.kind, &output);
                 live.guest()
                     .recorder
-                    .end_replay(&format!("ended the turn with {}", describe_outcome(actual, &bytes)))
+                    .end_replay(|| format!("ended the turn with {}", describe_outcome(actual, &bytes)))
                     .map_err(Fall::Differs)?;
                 if actual != *number || bytes != *answer {
                     return Err(Fall::Differs(Divergence {
@@ -180,7 +181,7 @@ impl Player {
             }
             (End::Faulted(fault), Err(Fall::Fault(cause, text))) if cause == fault.cause || at_end == AtEnd::Leave => {
                 let unread = match &mut self.live {
-                    Some(live) => live.guest().recorder.end_replay(&format!("ended with a fault: {text}")),
+                    Some(live) => live.guest().recorder.end_replay(|| format!("ended with a fault: {text}")),
                     None => Ok(()),
                 };
                 self.drop_instance();
@@ -232,41 +233,32 @@ impl Player {
 
     /// Runs a turn against its records. With [`AtEnd::GoLive`] it goes on live behind them.
     pub async fn run(&mut self, turn: &PastTurn, at_end: AtEnd, fuel: u64, blobs: Blobs<'_>) -> Result<Output, Fall> {
-        let broken = |error: codec::Error| Fall::Halted(format!("record {}: {error}", turn.began));
         let core = self.core.clone();
         let bounds = Bounds { fuel, deadline: None, core: core.as_deref() };
         if turn.kind == TurnKind::Instantiate {
-            let mut recorder = match (self.live.take(), self.recorder.take()) {
-                (Some(live), _) => live.store.into_data().recorder,
-                (None, Some(recorder)) => recorder,
-                (None, None) => return Err(gone()),
-            };
-            recorder.new_instance();
-            recorder.replay(turn.records.clone(), at_end);
-            let mut guest = Guest::new(self.about.clone(), self.services.clone(), recorder, self.tail);
-            guest.turn.began = turn.began;
-            prepare(&self.code, &mut guest)?;
-            return match Live::instantiate(&self.code, guest, &bounds).await {
-                Ok(mut live) => {
-                    live.state = self.first_state.clone();
-                    self.live = Some(live);
-                    Ok(Output::Answer(Vec::new()))
-                }
-                Err((guest, fall)) => {
-                    self.recorder = Some(guest.recorder);
-                    Err(fall)
-                }
-            };
+            return Box::pin(self.instantiate(turn, at_end, &bounds)).await;
         }
         let Some(live) = &mut self.live else { return Err(gone()) };
         let guest = live.guest();
         guest.recorder.replay(turn.records.clone(), at_end);
         guest.turn = crate::boundary::Turn { began: turn.began, ..Default::default() };
+        let Some(message) = &turn.message else { return Box::pin(self.hook(turn, &bounds, blobs)).await };
+        guest.turn.message = Some(message.clone());
+        let state = std::mem::take(&mut live.state);
+        let output = live.drive(Input::Message { message, state: &state }, &bounds).await;
+        live.state = state;
+        output
+    }
+
+    /// A turn that no message began.
+    async fn hook(&mut self, turn: &PastTurn, bounds: &Bounds<'_>, blobs: Blobs<'_>) -> Result<Output, Fall> {
+        let broken = |error: codec::Error| Fall::Halted(format!("record {}: {error}", turn.began));
+        let Some(live) = &mut self.live else { return Err(gone()) };
         match turn.kind {
-            TurnKind::Init => live.drive(Input::Init(&turn.about), &bounds).await,
+            TurnKind::Init => live.drive(Input::Init(&turn.about), bounds).await,
             TurnKind::Save => {
                 live.guest().turn.restricted = true;
-                live.drive(Input::Save, &bounds).await
+                live.drive(Input::Save, bounds).await
             }
             TurnKind::Load => {
                 let loaded = Loaded::decode(&turn.about).map_err(broken)?;
@@ -277,20 +269,38 @@ impl Player {
                     }
                 };
                 live.guest().turn.restricted = true;
-                live.drive(Input::Load { state: &state, saved_by: &loaded.saved_by }, &bounds).await
+                live.drive(Input::Load { state: &state, saved_by: &loaded.saved_by }, bounds).await
             }
             TurnKind::Terminate => {
                 let reason = String::from_utf8_lossy(&turn.about).into_owned();
-                live.drive(Input::Terminate(&reason), &bounds).await
+                live.drive(Input::Terminate(&reason), bounds).await
             }
-            TurnKind::Message => {
-                let message = Arc::new(turn.message().map_err(|error| Fall::Halted(error.to_string()))?);
-                live.guest().turn.message = Some(message.clone());
-                let state = live.state.clone();
-                live.drive(Input::Message { message: &message, state: &state }, &bounds).await
-            }
-            TurnKind::Timer | TurnKind::Hook | TurnKind::Instantiate => {
+            TurnKind::Message | TurnKind::Timer | TurnKind::Hook | TurnKind::Instantiate => {
                 Err(Fall::Halted(format!("record {}: a turn of the kind {}", turn.began, turn.kind.name())))
+            }
+        }
+    }
+
+    async fn instantiate(&mut self, turn: &PastTurn, at_end: AtEnd, bounds: &Bounds<'_>) -> Result<Output, Fall> {
+        let mut recorder = match (self.live.take(), self.recorder.take()) {
+            (Some(live), _) => live.store.into_data().recorder,
+            (None, Some(recorder)) => recorder,
+            (None, None) => return Err(gone()),
+        };
+        recorder.new_instance();
+        recorder.replay(turn.records.clone(), at_end);
+        let mut guest = Guest::new(self.about.clone(), self.services.clone(), recorder, self.tail);
+        guest.turn.began = turn.began;
+        prepare(&self.code, &mut guest)?;
+        match Live::instantiate(&self.code, guest, bounds).await {
+            Ok(mut live) => {
+                live.state = self.first_state.clone();
+                self.live = Some(live);
+                Ok(Output::Answer(Vec::new()))
+            }
+            Err((guest, fall)) => {
+                self.recorder = Some(guest.recorder);
+                Err(fall)
             }
         }
     }

@@ -39,7 +39,9 @@ pub struct PastTurn {
     pub kind: TurnKind,
     /// Node time at its begin.
     pub node_time: NodeTime,
-    /// What began it: a message in a message's turn, else what the kind says.
+    /// The message of a message's turn.
+    pub message: Option<Arc<Message>>,
+    /// What began another turn, as its kind says.
     pub about: Vec<u8>,
     /// The records between begin and end.
     pub records: Arc<[u8]>,
@@ -69,14 +71,6 @@ pub enum End {
     Open,
 }
 
-impl PastTurn {
-    /// The message of a message's turn.
-    pub fn message(&self) -> Result<Message> {
-        Message::decode(&mut Reader::new(&self.about))
-            .map_err(|error| Error::Unreplayable { why: format!("the message of record {}: {error}", self.began) })
-    }
-}
-
 /// Where the records come from.
 pub enum Source {
     /// The node's store.
@@ -91,12 +85,16 @@ pub struct Turns {
     buffer: Vec<u8>,
     at: usize,
     done: bool,
+    /// The number of the record before.
+    before: Option<Seq>,
+    /// The message before.
+    message: Option<Arc<Message>>,
 }
 
 impl Turns {
     /// From the beginning of `source`.
     pub fn new(source: Source) -> Turns {
-        Turns { source, buffer: Vec::new(), at: 0, done: false }
+        Turns { source, buffer: Vec::new(), at: 0, done: false, before: None, message: None }
     }
 
     /// Reads more records behind what is there; false at the end.
@@ -135,6 +133,7 @@ impl Turns {
             }
         }
         let first = Record::read(&self.buffer[self.at..]).map_err(cut)?;
+        follows(&mut self.before, first.seq)?;
         let unreadable =
             |seq: Seq, error: troupe_log::codec::Error| Error::Unreplayable { why: format!("record {seq}: {error}") };
         if first.kind != Kind::TurnBegin {
@@ -149,9 +148,18 @@ impl Turns {
         }
         let began = first.seq;
         let begin = TurnBegin::decode(first.body).map_err(|error| unreadable(began, error))?;
-        let (kind, about) = ((begin.kind, begin.node_time), begin.rest.to_vec());
-        let (mut last, mut head) = (began, first.head());
+        let (message, about) = match begin.kind {
+            TurnKind::Message => {
+                let message = Message::decode_after(&mut Reader::new(begin.rest), self.message.as_deref());
+                self.message = Some(Arc::new(message.map_err(|error| unreadable(began, error))?));
+                (self.message.clone(), Vec::new())
+            }
+            _ => (None, begin.rest.to_vec()),
+        };
+        let (kind, node_time) = (begin.kind, begin.node_time);
         let from = first.bytes.len();
+        // Where the newest record of the turn is.
+        let mut newest = 0;
         let mut offset = from;
         let end = loop {
             if self.at + offset >= self.buffer.len() {
@@ -162,52 +170,54 @@ impl Turns {
                 continue;
             }
             let record = Record::read(&self.buffer[self.at + offset..]).map_err(cut)?;
-            let at = offset;
-            (last, head) = (record.seq, record.head());
-            match record.kind.known() {
+            follows(&mut self.before, record.seq)?;
+            newest = offset;
+            let unreadable = |error| unreadable(record.seq, error);
+            let end = match record.kind.known() {
                 Some(Kind::TurnEnd) => {
-                    let end = TurnEnd::decode(record.body).map_err(|error| unreadable(last, error))?;
-                    let end = End::Ended { outcome: end.outcome, fuel: end.fuel, answer: end.answer.to_vec() };
-                    let whole = record.bytes.len();
-                    return Ok(Some(self.turn(began, kind, about, from..at, at + whole, end, last, head)));
+                    let end = TurnEnd::decode(record.body).map_err(unreadable)?;
+                    Some(End::Ended { outcome: end.outcome, fuel: end.fuel, answer: end.answer.to_vec() })
                 }
-                Some(Kind::Fault) => {
-                    let fault = Fault::decode(record.body).map_err(|error| unreadable(last, error))?;
-                    let whole = record.bytes.len();
-                    return Ok(Some(self.turn(
-                        began,
-                        kind,
-                        about,
-                        from..at,
-                        at + whole,
-                        End::Faulted(fault),
-                        last,
-                        head,
-                    )));
-                }
+                Some(Kind::Fault) => Some(End::Faulted(Fault::decode(record.body).map_err(unreadable)?)),
                 Some(Kind::TurnBegin) => {
-                    return Err(Error::Unreplayable { why: format!("record {last} begins a turn inside another") });
+                    let why = format!("record {} begins a turn inside another", record.seq);
+                    return Err(Error::Unreplayable { why });
                 }
-                _ => offset += record.bytes.len(),
+                _ => None,
+            };
+            offset += record.bytes.len();
+            if let Some(end) = end {
+                break end;
             }
         };
-        Ok(Some(self.turn(began, kind, about, from..offset, offset, end, last, head)))
+        let records = match end {
+            End::Open => from..offset,
+            End::Ended { .. } | End::Faulted(_) => from..newest,
+        };
+        let last = Record::read(&self.buffer[self.at + newest..]).map_err(cut)?;
+        let turn = PastTurn {
+            began,
+            kind,
+            node_time,
+            message,
+            about,
+            records: self.buffer[self.at + records.start..self.at + records.end].into(),
+            end,
+            last: last.seq,
+            head: last.head(),
+        };
+        self.at += offset;
+        Ok(Some(Item::Turn(Box::new(turn))))
     }
+}
 
-    #[allow(clippy::too_many_arguments)]
-    fn turn(
-        &mut self,
-        began: Seq,
-        (kind, node_time): (TurnKind, NodeTime),
-        about: Vec<u8>,
-        records: std::ops::Range<usize>,
-        whole: usize,
-        end: End,
-        last: Seq,
-        head: Head,
-    ) -> Item {
-        let records = self.buffer[self.at + records.start..self.at + records.end].into();
-        self.at += whole;
-        Item::Turn(Box::new(PastTurn { began, kind, node_time, about, records, end, last, head }))
+/// Records are numbered without gaps; what counts them relies on it.
+fn follows(before: &mut Option<Seq>, seq: Seq) -> Result<()> {
+    if let Some(before) = before
+        && before.0.checked_add(1) != Some(seq.0)
+    {
+        return Err(Error::Unreplayable { why: format!("record {seq} stands behind record {before}") });
     }
+    *before = Some(seq);
+    Ok(())
 }
