@@ -86,7 +86,7 @@ impl Executor {
 
     /// Brings the actor back and ends its open turn, then works on.
     pub(crate) async fn resume_and_run(mut self) {
-        if let Err(error) = self.revive().await {
+        if let Err(error) = Box::pin(self.revive()).await {
             if self.cell.life.lock().status == Status::Ready && !self.core.is_closing() {
                 self.quarantine(&error.to_string());
             }
@@ -256,8 +256,12 @@ impl Executor {
         let Some(message) = begun else { return true };
         let state = std::mem::take(&mut live.state);
         let deadline = live.guest().turn.deadline;
-        let driving = drive(&self.core, &mut live, Input::Message { message: &message, state: &state }, deadline);
-        let driven = if span.is_disabled() { driving.await } else { driving.instrument(span).await };
+        let input = Input::Message { message: &message, state: &state };
+        let driven = if span.is_disabled() {
+            drive(&self.core, &mut live, input, deadline).await
+        } else {
+            Box::pin(drive(&self.core, &mut live, input, deadline).instrument(span)).await
+        };
         live.state = state;
         self.live = Some(live);
         self.ended(Some(message), driven).await

@@ -137,9 +137,10 @@ fn root(error: &wasmtime::Error) -> String {
 
 /// Runs guest computation to its end or its deadline. The timer is made when the computation first parks or yields, so that a
 /// short turn pays nothing for it.
-async fn bounded<T>(computation: impl Future<Output = wasmtime::Result<T>>, bounds: &Bounds<'_>) -> Result<T, Fall> {
-    let bounded = Bounded { computation, bounds, alarm: None };
-    bounded.await
+///
+/// No `async fn`: that would hold the computation three times over, in each live actor's task.
+fn bounded<'a, F>(computation: F, bounds: &'a Bounds<'a>) -> Bounded<'a, F> {
+    Bounded { computation, bounds, alarm: None }
 }
 
 struct Bounded<'a, F> {

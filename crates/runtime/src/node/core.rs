@@ -127,7 +127,7 @@ impl Core {
     /// Begins a life, then works on.
     pub(crate) fn schedule_begin(&self, cell: Arc<Cell>, begun: oneshot::Sender<Result<Gate>>) {
         self.spawn(cell.clone(), |mut executor| async move {
-            let gate = executor.begin().await;
+            let gate = Box::pin(executor.begin()).await;
             let begins = gate.is_ok();
             // Whoever asked may have gone away; the actor lives all the same.
             let _ = begun.send(gate);

@@ -4,6 +4,7 @@
 //! turns, or the first difference; nothing outside is touched; nothing runs past the records. An actor's own recovery uses the
 //! same player.
 
+mod ahead;
 mod nothing;
 pub mod player;
 pub mod turns;
@@ -17,6 +18,7 @@ use parking_lot::Mutex;
 use troupe_log::body::{Genesis, TurnKind};
 use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq, Store};
 
+use self::ahead::Ahead;
 use self::nothing::Nothing;
 use self::player::{Player, describe_outcome};
 use self::turns::{End, Item, PastTurn, Source, Turns};
@@ -167,7 +169,7 @@ pub struct StateView {
 pub struct Replay {
     code: ReplayCode,
     source: JournalSource,
-    turns: Turns,
+    turns: Ahead,
     genesis: Genesis,
     config: Config,
     about: Arc<About>,
@@ -206,7 +208,7 @@ impl Replay {
         Ok(Replay {
             code,
             source,
-            turns,
+            turns: Ahead::new(turns)?,
             genesis: *genesis,
             config,
             about,

@@ -1,7 +1,7 @@
 //! A journal as a sequence of turns.
 //!
-//! Reads records part by part and hands them out turn by turn, so that neither recovery nor replay holds more than one turn in
-//! memory. What stands between turns comes by itself.
+//! Reads records part by part and hands them out turn by turn, so that recovery holds one turn in memory, and a replay the few that
+//! are read ahead of it. What stands between turns comes by itself.
 
 use std::sync::Arc;
 
