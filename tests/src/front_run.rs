@@ -1,7 +1,9 @@
 //! `troupe run`: goes on, stops in order, and says what it will not do.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
+use std::process::Stdio;
 
 use crate::front_support::Folder;
 use crate::support::guest;
@@ -149,6 +151,54 @@ fn what_cannot_run_is_said_and_loses_nothing() {
     fs::write(&file, "x").unwrap();
     let no_folder = here.run(&["run", "--data", file.to_str().unwrap()]).err(1);
     assert!(no_folder.contains("a-file"), "{no_folder}");
+}
+
+/// A process that was killed may hold its lock a little longer than its children, or its parent, believe.
+#[test]
+fn a_data_folder_that_is_still_locked_is_waited_for_and_then_named() {
+    let here = Folder::with("counter-rust");
+    here.node(&[]).stop();
+    let lock = fs::File::options().write(true).open(here.path().join(".troupe/lock")).unwrap();
+    lock.lock().unwrap();
+    let waits = || {
+        let mut command = here.command(&["run"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        assert!(line.contains("WARN") && line.contains(".troupe is still locked by"), "{line}");
+        (child, log)
+    };
+    let (mut child, mut log) = waits();
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    assert!(rest.starts_with("error: ") && rest.contains("in use by another node"), "{rest}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+
+    let (mut child, log) = waits();
+    lock.unlock().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut said = String::new();
+    lines.read_line(&mut said).unwrap();
+    assert!(said.contains(" listens on "), "{said}");
+    here.run(&["stop", "--node"]).ok();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(log);
+}
+
+#[test]
+fn a_node_starts_at_once_behind_one_that_was_killed() {
+    let here = Folder::with("counter-rust");
+    let mut node = here.node(&[]);
+    for n in 1..=20 {
+        assert_eq!(here.run(&["call", "actor", "add", "1"]).ok(), n.to_string());
+        node.signal("KILL");
+        // The killed one is not waited for.
+        let next = here.node(&[]);
+        node.end();
+        node = next;
+    }
+    node.stop();
 }
 
 #[test]

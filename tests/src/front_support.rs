@@ -108,8 +108,14 @@ impl Folder {
 
     /// Starts a node with `troupe run ARGUMENTS` and waits until it listens.
     pub fn node(&self, arguments: &[&str]) -> Running {
+        self.node_with(arguments, &[])
+    }
+
+    /// The same with variables in its environment.
+    pub fn node_with(&self, arguments: &[&str], environment: &[(&str, &Path)]) -> Running {
         let mut command = self.command(&["run", "--json", "--live", "64"]);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(arguments).envs(environment.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
             let mut text = String::new();

@@ -14,6 +14,7 @@ mod eviction;
 mod faults;
 mod front_api;
 mod front_calls;
+mod front_disk;
 mod front_journal;
 mod front_new;
 mod front_run;

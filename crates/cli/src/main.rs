@@ -6,6 +6,7 @@ mod data;
 mod failure;
 mod journals;
 mod logs;
+mod opening;
 mod output;
 mod payload;
 mod phases;

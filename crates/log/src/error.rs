@@ -37,7 +37,7 @@ pub enum Error {
         why: String,
     },
     /// Only the space kept back for open turns is left, or not even that.
-    #[error("the disk of {path} is full ({needed} more needed); free some space, the node goes on by itself")]
+    #[error("the disk of {path} is full ({needed} more needed); free some space on it")]
     DiskFull {
         /// The data folder.
         path: String,

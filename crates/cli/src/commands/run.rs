@@ -17,6 +17,7 @@ use troupe_server::{Place, Server};
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 use crate::logs;
+use crate::opening;
 use crate::phases;
 use crate::source::Source;
 
@@ -76,14 +77,15 @@ async fn serve(context: &Context, args: &Args, data: &Path, actors: Vec<ActorSpe
     let mut signals = Signals::new()?;
     // Before anything else: a node whose address is taken leaves no trace.
     let place = Place::take(args.listen).await.map_err(|e| Failure::failed("listen", e, ""))?;
-    let mut options = NodeOptions::at(data);
-    if let Some(live) = args.live {
-        options.live = live;
-    }
-    if let Some(file) = &args.phases {
-        options.watch = Some(phases::write_to(file)?);
-    }
-    let node = Node::open(options).await.map_err(|e| opening(e, data))?;
+    let watch = args.phases.as_deref().map(phases::write_to).transpose()?;
+    let opening = opening::open(data, || {
+        let options = NodeOptions::at(data);
+        NodeOptions { live: args.live.unwrap_or(options.live), watch: watch.clone(), ..options }
+    });
+    let node = tokio::select! {
+        node = opening => node?,
+        () = signals.next() => return Ok(()),
+    };
     let mut server = None;
     let ended = tokio::select! {
         ended = work(context, args, place, &node, actors, &mut server) => ended,
@@ -165,17 +167,6 @@ fn announce(context: &Context, node: &Node, server: &Server, started: &[Started]
         context.out.line(format!("  {} {how} ({}, {} records)", actor.id, actor.status, actor.next));
     }
     context.out.line("Ctrl-C stops it; `troupe run` goes on");
-}
-
-fn opening(e: troupe_runtime::Error, data: &Path) -> Failure {
-    let help = match &e {
-        troupe_runtime::Error::Log(troupe_log::Error::Locked { .. }) => format!(
-            "a node runs there already: `troupe ps` shows it, `troupe start MANIFEST` adds actors to it, `troupe stop --node` stops it; or choose another folder with --data (this is {})",
-            data.display()
-        ),
-        _ => String::new(),
-    };
-    Failure::failed("open", e, help)
 }
 
 /// Ctrl-C and SIGTERM.

@@ -120,8 +120,14 @@ impl DiskFile for RealFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        if self.0.metadata()?.len() >= len {
+        let there = self.0.metadata()?.len();
+        if there >= len {
             return Ok(());
+        }
+        // A try on a disk without room would take what is left from everybody else until it fails.
+        let disk = rustix::fs::fstatvfs(&self.0)?;
+        if disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < len - there {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         #[cfg(target_os = "linux")]
         match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, len) {
