@@ -37,7 +37,7 @@ async fn at_max_replay_a_base_is_made_and_the_actor_goes_on_in_the_loaded_instan
     assert_eq!(total, "12");
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "1", "calls are not saved");
     assert_eq!(count(&node, "saver", Kind::Base).await, 1);
-    let component = node.actor(&id("saver")).unwrap().component.to_string();
+    let component = node.actor(&id("saver")).await.unwrap().component.to_string();
     assert_eq!(ask(&node, "saver", "saved-by", "").await.unwrap(), component);
 
     let node = node_on(&power_cut(node, &disk)).await;
@@ -49,7 +49,7 @@ async fn at_max_replay_a_base_is_made_and_the_actor_goes_on_in_the_loaded_instan
     }
     verified(&node, "saver").await;
     let summary = replay(&node, "saver", "saver").await.unwrap();
-    assert_eq!(summary.records, node.actor(&id("saver")).unwrap().next.0, "from genesis, across all bases");
+    assert_eq!(summary.records, node.actor(&id("saver")).await.unwrap().next.0, "from genesis, across all bases");
     node.close().await.unwrap();
 }
 

@@ -116,7 +116,7 @@ async fn names_and_bytes_outlive_the_node_and_a_name_never_changes_its_meaning()
         actor.component = component;
         node.start(actor.clone()).await.unwrap();
         assert_eq!(ask(&node, actor.id.name(), "add", "1").await.unwrap(), "1");
-        assert_eq!(node.actor(&actor.id).unwrap().component, saver);
+        assert_eq!(node.actor(&actor.id).await.unwrap().component, saver);
     }
     for unknown in [named("counter", "3.0.0"), named("other", "1.0.0"), ComponentRef::Digest(Digest::of(b"?"))] {
         let mut actor = spec("unknown", "saver");
@@ -160,12 +160,12 @@ async fn what_cannot_run_is_refused_with_the_reason_and_leaves_nothing_behind() 
         }
     }
     assert_eq!(node.components(), []);
-    assert!(node.list().is_empty());
+    assert!(node.list().await.unwrap().is_empty());
     let mut actor = spec("actor", "saver");
     actor.component = ComponentRef::Path(folder.path().join("none.wasm"));
     let error = node.start(actor).await.unwrap_err();
     assert!(matches!(&error, Error::File { path, .. } if path.ends_with("none.wasm")), "{error}");
     node.start(spec("actor", "saver")).await.unwrap();
-    assert!(node.actor(&id("actor")).is_ok());
+    assert!(node.actor(&id("actor")).await.is_ok());
     node.close().await.unwrap();
 }

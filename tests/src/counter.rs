@@ -54,7 +54,7 @@ async fn the_counter_of_each_language_answers_survives_a_power_cut_and_replays()
 
         let summary = replay(&node, "counter", language).await.unwrap();
         assert_eq!(summary.turns, 2 + CASES.len() as u64 + 3, "{language}");
-        assert_eq!(summary.records, node.actor(&id("counter")).unwrap().next.0, "{language}");
+        assert_eq!(summary.records, node.actor(&id("counter")).await.unwrap().next.0, "{language}");
         node.close().await.unwrap();
     }
 }

@@ -173,11 +173,11 @@ async fn check(
         verified(&node, name).await;
         resumed += count(&node, name, Kind::Resume).await;
         loop {
-            let before = node.actor(&id(name)).unwrap().next.0;
+            let before = node.actor(&id(name)).await.unwrap().next.0;
             let mut replay = Replay::new(codes[guest_name].clone(), journal(&node, name).await).unwrap();
             while replay.next_turn().await.unwrap_or_else(|error| panic!("{when}: {name}: {error}")).is_some() {}
             // A base may have been made meanwhile: then what was replayed is no longer all.
-            if before == node.actor(&id(name)).unwrap().next.0 {
+            if before == node.actor(&id(name)).await.unwrap().next.0 {
                 assert_eq!(replay.summary().records, before, "{when}: {name}");
                 break;
             }

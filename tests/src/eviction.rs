@@ -18,8 +18,8 @@ async fn small(disk: &SimDisk, live: u32) -> Node {
     Node::open(options).await.unwrap()
 }
 
-fn live(node: &Node) -> usize {
-    node.list().iter().filter(|actor| actor.status == "live").count()
+async fn live(node: &Node) -> usize {
+    node.list().await.unwrap().iter().filter(|actor| actor.status == "live").count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -35,7 +35,7 @@ async fn ten_actors_share_three_instances_and_all_keep_their_state() {
         }
     }
     // Who was evicted last may still be on its way out.
-    while live(&node) > 3 {
+    while live(&node).await > 3 {
         tokio::task::yield_now().await;
     }
     for n in 0..10 {
@@ -96,7 +96,7 @@ async fn an_actor_that_waits_for_an_instance_gets_that_of_the_first_that_falls_i
         node.start(spec(name, "sleeper")).await.unwrap();
     }
     node.evict(&id("two")).unwrap();
-    while live(&node) > 0 {
+    while live(&node).await > 0 {
         tokio::task::yield_now().await;
     }
     let both = async { tokio::join!(ask(&node, "one", "nap", "20"), ask(&node, "two", "nap", "20")) };

@@ -18,7 +18,7 @@ async fn a_fault_undoes_its_turn_and_the_caller_is_told_once() {
     let error = ask(&node, "counter", "trap", "").await.unwrap_err();
     assert!(matches!(&error, CallError::Faulted { cause, committed: false } if cause.starts_with("trap: ")), "{error}");
     assert_eq!(ask(&node, "counter", "get", "").await.unwrap(), "7", "the trap added 1000 before it trapped");
-    let info = node.actor(&id("counter")).unwrap();
+    let info = node.actor(&id("counter")).await.unwrap();
     assert_eq!(info.faults, 3, "three attempts");
     let summary = replay(&node, "counter", "counter-rust").await.unwrap();
     assert_eq!(summary.turns, 2 + 1 + 3 + 1);
@@ -88,7 +88,7 @@ async fn the_policy_decides_what_follows_a_fault() {
     ask(&node, "fresh", "add", "2").await.unwrap();
     ask(&node, "fresh", "trap", "").await.unwrap_err();
     assert_eq!(ask(&node, "fresh", "get", "").await.unwrap(), "40", "from init");
-    assert_eq!(node.actor(&id("fresh")).unwrap().incarnation.0, 1);
+    assert_eq!(node.actor(&id("fresh")).await.unwrap().incarnation.0, 1);
 
     let mut stopping = spec("stopping", "counter-rust");
     stopping.supervision.on_fault = OnFault::Stop;

@@ -93,6 +93,15 @@ fn an_exported_function_takes_and_gives_wave() {
     assert!(wrong.contains("deposit") || wrong.contains("u64"), "{wrong}");
     let unknown = call("depozit", &["(1)"]).err(1);
     assert!(unknown.contains("depozit") && unknown.contains("deposit"), "{unknown}");
+    // A repeat under a key gets the first answer, other arguments are refused.
+    assert_eq!(call("deposit", &["(10)", "--key", "k"]).ok(), "ok(12)\n");
+    assert_eq!(call("deposit", &["(10)", "--key", "k"]).ok(), "ok(12)\n");
+    let other = call("deposit", &["(11)", "--key", "k"]).err(1);
+    assert!(other.contains("idempotency key `k`"), "{other}");
+    assert_eq!(call("balance", &["--deadline", "10s"]).ok(), "12\n");
+    let late = call("balance", &["--deadline", "soon"]).err(1);
+    assert!(late.contains("`soon` is no duration"), "{late}");
+    call("balance", &["--hex"]).err(2);
 }
 
 #[test]

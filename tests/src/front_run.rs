@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 
+use serde_json::{Value, json};
+
 use crate::front_support::Folder;
 use crate::support::guest;
 
@@ -52,7 +54,7 @@ fn another_component_stops_it_and_fresh_begins_again() {
     here.manifest("other.toml", "counter-c", "[limits]\nmemory = \"32MiB\"\n");
     let refused = here.run(&["run", "other.toml"]).err(1);
     assert!(
-        refused.contains("default/actor") && refused.contains("--fresh") && refused.contains("upgrade"),
+        refused.contains("default/actor") && refused.contains("--fresh") && !refused.contains("upgrade"),
         "{refused}"
     );
     // Nothing was lost by asking.
@@ -224,7 +226,18 @@ fn files_that_are_no_component_are_refused_with_the_reason() {
     }
     let importer = guest("importer-unknown");
     let refused = here.run(&["run", importer.to_str().unwrap()]).err(1);
-    assert!(refused.contains("nobody:knows/this@0.1.0"), "{refused}");
+    assert!(refused.contains("nobody:knows/this@0.1.0") && refused.contains("troupe inspect"), "{refused}");
+    // To look at it is no error.
+    let seen = here.run(&["inspect", importer.to_str().unwrap()]).ok();
+    assert!(seen.ends_with("it cannot run: nobody provides\n  nobody:knows/this@0.1.0\n"), "{seen}");
+    let seen = here.run(&["inspect", "--json", importer.to_str().unwrap()]).ok();
+    let seen: Value = serde_json::from_str(&seen).unwrap();
+    assert_eq!(seen["missing"], json!(["nobody:knows/this@0.1.0"]));
+    for good in ["counter-rust", "counter-python"] {
+        let seen = here.run(&["inspect", "--json", guest(good).to_str().unwrap()]).ok();
+        let seen: Value = serde_json::from_str(&seen).unwrap();
+        assert_eq!(seen["missing"], json!([]), "{good}");
+    }
     // Its memory begins with one page more than 16 MiB.
     let large = here.run(&["run", guest("counter-c").to_str().unwrap()]).err(1);
     assert!(large.contains("memory") && large.contains("help: ") && large.contains("[limits]"), "{large}");

@@ -135,7 +135,7 @@ async fn journals() {
     }
     ask(&node, "counter", "trap", "").await.unwrap_err();
     let records = node.journal(&id("counter")).await.unwrap().read_all().unwrap();
-    let info = node.actor(&id("counter")).unwrap();
+    let info = node.actor(&id("counter")).await.unwrap();
     let about = export::About {
         actor: id("counter"),
         incarnation: info.incarnation,

@@ -51,16 +51,16 @@ async fn a_repeat_gets_the_first_answer_whatever_it_was_also_after_a_power_cut()
         }
         assert_eq!(ask(node, "counter", "get", "").await.unwrap(), "5", "applied once");
     };
-    let faults = node.actor(&id("counter")).unwrap().faults;
+    let faults = node.actor(&id("counter")).await.unwrap().faults;
     again(&node).await;
-    assert_eq!(node.actor(&id("counter")).unwrap().faults, faults, "the fault was answered, not done again");
+    assert_eq!(node.actor(&id("counter")).await.unwrap().faults, faults, "the fault was answered, not done again");
     // The key belongs to the actor.
     assert_eq!(call(&node, "other", keyed("add", "7", "a")).await.unwrap(), "7");
 
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
     again(&node).await;
-    assert_eq!(node.actor(&id("counter")).unwrap().faults, 0, "nothing was done again");
+    assert_eq!(node.actor(&id("counter")).await.unwrap().faults, 0, "nothing was done again");
     replay(&node, "counter", "counter-rust").await.unwrap();
     node.close().await.unwrap();
 }

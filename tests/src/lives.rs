@@ -29,10 +29,10 @@ async fn an_actor_whose_init_fails_was_never_there() {
     refuses.init = b"not today".to_vec();
     init_fails(&node, refuses, false, "init refused: not today").await;
     let gone = CallError::NotFound("default/saver".to_owned());
-    assert!(node.list().is_empty());
+    assert!(node.list().await.unwrap().is_empty());
     assert_eq!(ask(&node, "saver", "get", "").await.unwrap_err(), gone);
     let node = node_on(&power_cut(node, &disk)).await;
-    assert!(node.list().is_empty());
+    assert!(node.list().await.unwrap().is_empty());
     assert_eq!(node.start(saver("5")).await.unwrap().incarnation.0, 0);
     assert_eq!(ask(&node, "saver", "get", "").await.unwrap(), "5");
     node.close().await.unwrap();
@@ -46,7 +46,7 @@ async fn a_fresh_start_that_fails_leaves_the_actor_as_it_was() {
     let keyed = || Outgoing::new("add", &b"1"[..]).key("k");
     assert_eq!(node.call(&id("saver"), keyed()).await.unwrap(), b"6");
     init_fails(&node, saver("x"), true, "init refused: not a number: x").await;
-    assert_eq!(node.actor(&id("saver")).unwrap().incarnation.0, 0);
+    assert_eq!(node.actor(&id("saver")).await.unwrap().incarnation.0, 0);
     assert_eq!(node.call(&id("saver"), keyed()).await.unwrap(), b"6", "its keys too");
     assert_eq!(ask(&node, "saver", "add", "1").await.unwrap(), "7");
     assert_eq!(count(&node, "saver", Kind::Genesis).await, 1);
@@ -59,7 +59,7 @@ async fn a_fresh_start_that_fails_leaves_the_actor_as_it_was() {
 
     node.stop(&id("saver"), "done").await.unwrap();
     init_fails(&node, saver("x"), false, "init refused: not a number: x").await;
-    assert_eq!(node.actor(&id("saver")).unwrap().status, "stopped");
+    assert_eq!(node.actor(&id("saver")).await.unwrap().status, "stopped");
     assert_eq!(ask(&node, "saver", "get", "").await.unwrap_err(), CallError::NotFound("default/saver".to_owned()));
     assert_eq!(node.start(saver("8")).await.unwrap().incarnation.0, 1);
     assert_eq!(ask(&node, "saver", "get", "").await.unwrap(), "8");
@@ -144,7 +144,7 @@ async fn starts_and_fresh_starts_at_the_same_time_leave_one_life_and_lose_no_mes
         assert_eq!(call.await.unwrap().unwrap(), b"0");
     }
     let node = node_on(&power_cut(node, &disk)).await;
-    assert_eq!(node.actor(&id("saver")).unwrap().incarnation.0, 8);
+    assert_eq!(node.actor(&id("saver")).await.unwrap().incarnation.0, 8);
     for n in 0..100 {
         let call = Outgoing::new("add", &b"0"[..]).key(n.to_string());
         assert_eq!(node.call(&id("saver"), call).await.unwrap(), b"0");

@@ -30,7 +30,7 @@ async fn a_mailbox_is_full_at_exactly_its_limit() {
     node.cast(&id("counter"), message("add", "1")).await.unwrap();
     node.cast(&id("counter"), message("add", "10")).await.unwrap();
     let third = begun(ask(&node, "counter", "add", "100")).await;
-    assert_eq!(node.actor(&id("counter")).unwrap().mailbox, 3);
+    assert_eq!(node.actor(&id("counter")).await.unwrap().mailbox, 3);
     assert_eq!(node.cast(&id("counter"), message("add", "1000")).await.unwrap_err(), full("counter", 3));
     assert_eq!(ask(&node, "counter", "add", "1000").await.unwrap_err(), full("counter", 3));
     assert_eq!(busy.await.unwrap(), "slept");
@@ -119,7 +119,7 @@ async fn a_message_has_at_most_the_bytes_of_the_payload_limit() {
     node.start(counter).await.unwrap();
     let most = "x".repeat(1000 - "echo".len());
     assert_eq!(ask(&node, "counter", "echo", &most).await.unwrap(), most);
-    let records = node.actor(&id("counter")).unwrap().next;
+    let records = node.actor(&id("counter")).await.unwrap().next;
     let too_large = CallError::TooLarge { actor: "default/counter".to_owned(), size: 1001, limit: 1000 };
     let more = format!("{most}x");
     assert_eq!(ask(&node, "counter", "echo", &more).await.unwrap_err(), too_large);
@@ -127,7 +127,7 @@ async fn a_message_has_at_most_the_bytes_of_the_payload_limit() {
     let mut headers = message("echo", &most);
     headers.headers.push((String::new(), "x".to_owned()));
     assert_eq!(node.call(&id("counter"), headers).await.unwrap_err(), too_large);
-    assert_eq!(node.actor(&id("counter")).unwrap().next, records, "nothing of it is recorded");
+    assert_eq!(node.actor(&id("counter")).await.unwrap().next, records, "nothing of it is recorded");
     node.close().await.unwrap();
 }
 

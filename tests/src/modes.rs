@@ -80,11 +80,11 @@ async fn an_actor_without_a_journal_is_gone_after_the_node_and_leaves_nothing() 
     node.close().await.unwrap();
 
     let node = node_on(&disk).await;
-    assert!(node.list().is_empty());
+    assert!(node.list().await.unwrap().is_empty());
     assert!(!node.start(counter(Mode::Off)).await.unwrap().resumed);
     assert_eq!(ask(&node, "counter", "get", "").await.unwrap(), "0");
     node.stop(&id("counter"), "done").await.unwrap();
-    assert!(node.list().is_empty());
+    assert!(node.list().await.unwrap().is_empty());
     node.close().await.unwrap();
 }
 

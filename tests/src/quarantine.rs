@@ -33,7 +33,7 @@ async fn unavailable(node: &Node, actor: &str, why: &str) {
     let error = ask(node, actor, "get", "").await.unwrap_err();
     let CallError::Unavailable(text) = &error else { panic!("{error}") };
     assert!(text.starts_with(&format!("default/{actor} is quarantined: ")) && text.contains(why), "{text}");
-    let info = node.actor(&id(actor)).unwrap();
+    let info = node.actor(&id(actor)).await.unwrap();
     assert_eq!(info.status, "quarantined");
     assert!(info.reason.unwrap().contains(why));
     let error = node.cast(&id(actor), Outgoing::new("add", &b"1"[..])).await.unwrap_err();
@@ -51,7 +51,7 @@ async fn an_actor_that_does_something_else_than_its_journal_is_quarantined_and_l
     let counter = spec("counter", "counter-rust");
     node.start(counter.clone()).await.unwrap();
     assert_eq!(ask(&node, "counter", "add", "5").await.unwrap(), "5");
-    let before = node.actor(&id("counter")).unwrap();
+    let before = node.actor(&id("counter")).await.unwrap();
     let disk = power_cut(node, &disk);
     let other = node_with(&SimDisk::new(), wrong.path()).await;
     other.load(&std::fs::read(crate::support::guest("bench")).unwrap()).await.unwrap();
@@ -71,7 +71,7 @@ async fn an_actor_that_does_something_else_than_its_journal_is_quarantined_and_l
     unavailable(&node, "counter", "replay differs at record ").await;
     let error = node.start(counter.clone()).await.unwrap_err();
     assert!(matches!(&error, Error::Quarantined { .. }), "{error}");
-    let now = node.actor(&id("counter")).unwrap();
+    let now = node.actor(&id("counter")).await.unwrap();
     assert_eq!((now.next, now.head), (before.next, before.head), "its journal is untouched");
     assert_eq!(now.mailbox, 2, "its inbox is kept");
     verified(&node, "counter").await;
@@ -133,19 +133,19 @@ async fn after_three_starts_that_did_not_end_the_resumption_an_actor_is_quaranti
     let disk = sleeps().await;
     failed_starts(&disk, 3);
     let node = node_on(&disk).await;
-    while node.actor(&id("sleeper")).unwrap().status != "quarantined" {
+    while node.actor(&id("sleeper")).await.unwrap().status != "quarantined" {
         tokio::task::yield_now().await;
     }
     unavailable(&node, "sleeper", "3 starts did not end the resumption of the turn at record ").await;
     let error = node.call(&id("sleeper"), nap()).await.unwrap_err();
     assert!(matches!(error, CallError::Unavailable(_)), "{error}");
     assert_eq!(count(&node, "sleeper", Kind::Resume).await, 3, "its journal is untouched");
-    assert_eq!(node.actor(&id("sleeper")).unwrap().mailbox, 1);
+    assert_eq!(node.actor(&id("sleeper")).await.unwrap().mailbox, 1);
     verified(&node, "sleeper").await;
     // Also at the next start.
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
-    while node.actor(&id("sleeper")).unwrap().status != "quarantined" {
+    while node.actor(&id("sleeper")).await.unwrap().status != "quarantined" {
         tokio::task::yield_now().await;
     }
 
@@ -207,7 +207,7 @@ async fn a_quarantined_actor_can_be_stopped_for_good() {
     node.stop(&id("sleeper"), "given up").await.unwrap();
     let cache = cache();
     let node = node_with(&power_cut(node, &disk), &cache).await;
-    let info = node.actor(&id("sleeper")).unwrap();
+    let info = node.actor(&id("sleeper")).await.unwrap();
     assert_eq!((info.status, info.reason.as_deref(), info.mailbox), ("stopped", Some("given up"), 0));
     assert_eq!(
         ask(&node, "sleeper", "count", "").await.unwrap_err(),

@@ -21,7 +21,7 @@ fn code(name: &str) -> ReplayCode {
 /// A journal that a file brought here.
 async fn exported(node: &Node, actor: &str) -> JournalSource {
     let records = node.journal(&id(actor)).await.unwrap().read_all().unwrap();
-    let info = node.actor(&id(actor)).unwrap();
+    let info = node.actor(&id(actor)).await.unwrap();
     let about = About { actor: info.id, incarnation: info.incarnation, component: info.component, start: Chain::START };
     let mut file = Exporter::new(Vec::new(), &about).unwrap();
     file.records(&records).unwrap();
@@ -58,7 +58,7 @@ async fn a_live_actor_and_its_exported_file_replay_alike_turn_by_turn() {
     assert_eq!(ask(&node, "counter", "get", "").await.unwrap(), "5");
 
     let live = turns(journal(&node, "counter").await, "counter-rust").await;
-    let info = node.actor(&id("counter")).unwrap();
+    let info = node.actor(&id("counter")).await.unwrap();
     assert_eq!(live.last().unwrap().last, Seq(info.next.0 - 1));
     assert_eq!(live.last().unwrap().head, info.head);
     let types: Vec<_> = live.iter().map(|turn| turn.message_type.as_deref().unwrap_or(turn.kind.name())).collect();
@@ -92,7 +92,7 @@ async fn a_turn_that_is_still_open_is_compared_to_its_last_record() {
     for source in [journal(&node, "sleeper").await, exported(&node, "sleeper").await] {
         let last = turns(source, "sleeper").await.pop().unwrap();
         assert_eq!((last.message_type.as_deref(), last.ended().as_str()), (Some("nap"), "still open"));
-        assert_eq!(last.last, Seq(node.actor(&sleeper).unwrap().next.0 - 1), "begin and wait");
+        assert_eq!(last.last, Seq(node.actor(&sleeper).await.unwrap().next.0 - 1), "begin and wait");
     }
     let found = difference(&node, "sleeper", "bench").await;
     assert!(found.actual.contains("unknown message type: nap"), "{found}");
@@ -169,7 +169,7 @@ async fn the_first_difference_names_the_record_the_function_and_both_calls_in_wo
     node.start(spec("bench", "bench")).await.unwrap();
     ask(&node, "bench", "echo", "same").await.unwrap();
     ask(&node, "bench", "tick", "same").await.unwrap();
-    let end = Seq(node.actor(&id("bench")).unwrap().next.0 - 1);
+    let end = Seq(node.actor(&id("bench")).await.unwrap().next.0 - 1);
     // The recorded turn has a call; this component ends the turn without one.
     let found = difference(&node, "bench", "counter-rust").await;
     assert_eq!((found.seq, found.function.as_str()), (Seq(end.0 - 1), "troupe:actor/host@0.1#now-millis"));
@@ -179,7 +179,7 @@ async fn the_first_difference_names_the_record_the_function_and_both_calls_in_wo
     // Both call, with other arguments.
     node.start(spec("counter", "counter-rust")).await.unwrap();
     ask(&node, "counter", "log", "hello").await.unwrap();
-    let end = Seq(node.actor(&id("counter")).unwrap().next.0 - 1);
+    let end = Seq(node.actor(&id("counter")).await.unwrap().next.0 - 1);
     let found = difference(&node, "counter", "fsm").await;
     assert_eq!((found.seq, found.function.as_str()), (Seq(end.0 - 1), "troupe:actor/host@0.1#log"));
     assert_eq!(found.expected, "troupe:actor/host@0.1#log(Info, \"hello\")");
@@ -190,7 +190,7 @@ async fn the_first_difference_names_the_record_the_function_and_both_calls_in_wo
     second.init = b"5".to_vec();
     node.start(second).await.unwrap();
     ask(&node, "second", "get", "").await.unwrap();
-    let end = Seq(node.actor(&id("second")).unwrap().next.0 - 1);
+    let end = Seq(node.actor(&id("second")).await.unwrap().next.0 - 1);
     let found = difference(&node, "second", "fsm").await;
     assert_eq!((found.seq, found.function.as_str()), (end, "troupe:actor/host@0.1#log"));
     assert_eq!(found.expected, "the end of the turn with answer \"5\"");
@@ -205,7 +205,7 @@ async fn an_answer_that_another_component_gives_otherwise_is_a_difference_at_the
     ask(&node, "counter", "echo", "same").await.unwrap();
     let error = ask(&node, "counter", "trap", "").await.unwrap_err();
     assert!(matches!(error, CallError::Faulted { .. }));
-    let last = node.actor(&id("counter")).unwrap().next.0 - 1;
+    let last = node.actor(&id("counter")).await.unwrap().next.0 - 1;
     let found = difference(&node, "counter", "bench").await;
     // Three attempts of two records each: the first one differs.
     assert_eq!(found.seq, Seq(last - 4));

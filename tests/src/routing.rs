@@ -67,7 +67,7 @@ async fn a_message_that_no_export_takes_is_an_answer_and_no_fault() {
     assert_eq!(ask(&node, "saver", "get", "").await.unwrap(), "0");
     assert_eq!(ask(&node, "saver", "add", "x").await.unwrap_err(), CallError::Refused("not a number: x".to_owned()));
     for name in ["typed", "saver"] {
-        assert_eq!(node.actor(&id(name)).unwrap().faults, 0);
+        assert_eq!(node.actor(&id(name)).await.unwrap().faults, 0);
         replay(&node, name, name).await.unwrap();
     }
     node.close().await.unwrap();

@@ -87,10 +87,10 @@ pub async fn replay(node: &Node, actor: &str, guest_name: &str) -> troupe_runtim
 pub async fn verified(node: &Node, actor: &str) {
     let (mut bytes, mut info);
     loop {
-        info = node.actor(&id(actor)).unwrap();
+        info = node.actor(&id(actor)).await.unwrap();
         bytes = node.journal(&id(actor)).await.unwrap().read_all().unwrap();
         // A base may have been made meanwhile.
-        if info.next == node.actor(&id(actor)).unwrap().next {
+        if info.next == node.actor(&id(actor)).await.unwrap().next {
             break;
         }
     }

@@ -1,5 +1,7 @@
 //! Typed calls: functions of an actor's own interface, called by name, with WAVE in and out.
 
+use std::time::Duration;
+
 use troupe_log::SimDisk;
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::node::{Node, Outgoing};
@@ -36,7 +38,29 @@ async fn functions_of_an_interface_are_called_by_name_recorded_and_replayed() {
     assert_eq!(typed(&node, "balance", "()").await.unwrap(), "1000");
     assert_eq!(typed(&node, "describe", "()").await.unwrap(), told);
     let summary = replay(&node, "account", "typed").await.unwrap();
-    assert_eq!(summary.records, node.actor(&id("account")).unwrap().next.0);
+    assert_eq!(summary.records, node.actor(&id("account")).await.unwrap().next.0);
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_typed_call_has_a_key_and_a_timeout_like_any_other() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    node.start(spec("account", "typed")).await.unwrap();
+    let deposit = |amount: u64| {
+        let (node, call) = (node.clone(), Outgoing::new("bank:ledger/account#deposit", []).key("d"));
+        async move { node.call_typed_with(&id("account"), call, &format!("({amount})")).await }
+    };
+    assert_eq!(deposit(5).await.unwrap(), "ok(5)");
+    assert_eq!(deposit(5).await.unwrap(), "ok(5)", "the first answer");
+    assert!(matches!(deposit(6).await.unwrap_err(), CallError::Invalid(_)), "other arguments");
+    let call = || Outgoing::new("bank:ledger/account#balance", []).timeout(Duration::from_micros(0));
+    let late = node.call_typed_with(&id("account"), call(), "()").await;
+    assert_eq!(late.unwrap_err(), CallError::Timeout);
+    let node = node_on(&power_cut(node, &disk)).await;
+    let again = Outgoing::new("bank:ledger/account#deposit", []).key("d");
+    assert_eq!(node.call_typed_with(&id("account"), again, "(5)").await.unwrap(), "ok(5)");
+    assert_eq!(typed(&node, "balance", "()").await.unwrap(), "5");
     node.close().await.unwrap();
 }
 
@@ -44,7 +68,7 @@ async fn functions_of_an_interface_are_called_by_name_recorded_and_replayed() {
 async fn wrong_arguments_and_unknown_functions_are_refused_before_they_are_messages() {
     let node = node_on(&SimDisk::new()).await;
     node.start(spec("account", "typed")).await.unwrap();
-    let records = node.actor(&id("account")).unwrap().next;
+    let records = node.actor(&id("account")).await.unwrap().next;
     for arguments in ["", "()", "(-1)", "(18446744073709551616)", "(\"1\")", "(1, 2)", "(1", "1)", "(amount)"] {
         let error = typed(&node, "deposit", arguments).await.unwrap_err();
         assert!(matches!(&error, CallError::Invalid(_)), "{arguments}: {error}");
@@ -61,7 +85,7 @@ async fn wrong_arguments_and_unknown_functions_are_refused_before_they_are_messa
     }
     let error = node.call_typed(&id("nobody"), "bank:ledger/account#balance", "()").await.unwrap_err();
     assert_eq!(error, CallError::NotFound("default/nobody".to_owned()));
-    assert_eq!(node.actor(&id("account")).unwrap().next, records, "nothing of it is recorded");
+    assert_eq!(node.actor(&id("account")).await.unwrap().next, records, "nothing of it is recorded");
     assert_eq!(typed(&node, "balance", "()").await.unwrap(), "0");
     node.close().await.unwrap();
 }
@@ -80,7 +104,7 @@ async fn bytes_that_are_no_arguments_are_refused_and_a_trap_is_a_fault() {
     let whole = Outgoing::new("bank:ledger/account#deposit", &1_u64.to_le_bytes()[..]);
     node.call(&id("account"), whole).await.unwrap();
     assert_eq!(typed(&node, "balance", "()").await.unwrap(), "6");
-    assert_eq!(node.actor(&id("account")).unwrap().faults, 0);
+    assert_eq!(node.actor(&id("account")).await.unwrap().faults, 0);
     let error = typed(&node, "close", "()").await.unwrap_err();
     assert!(matches!(&error, CallError::Faulted { cause, committed: false } if cause.starts_with("trap: ")), "{error}");
     assert_eq!(typed(&node, "balance", "()").await.unwrap(), "6");

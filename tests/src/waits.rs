@@ -56,7 +56,7 @@ async fn a_wait_ends_before_the_deadline_so_that_the_guest_can_answer() {
     node.start(counter).await.unwrap();
     let error = ask(&node, "counter", "sleep", "10000").await.unwrap_err();
     assert_eq!(error, CallError::Refused("sleep: timeout".to_owned()));
-    assert_eq!(node.actor(&id("counter")).unwrap().faults, 0);
+    assert_eq!(node.actor(&id("counter")).await.unwrap().faults, 0);
     replay(&node, "counter", "counter-rust").await.unwrap();
     node.close().await.unwrap();
 }

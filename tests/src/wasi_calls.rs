@@ -160,7 +160,7 @@ async fn every_function_works_live_and_after_a_power_cut_and_replays_where_nothi
 
     drop(folder);
     let summary = replay(&node, "probe", "probe").await.unwrap();
-    assert_eq!(summary.records, node.actor(&id("probe")).unwrap().next.0);
+    assert_eq!(summary.records, node.actor(&id("probe")).await.unwrap().next.0);
     node.close().await.unwrap();
 }
 
@@ -237,7 +237,7 @@ async fn a_granted_directory_that_is_not_there_is_said_at_the_start_with_what_to
     let error = node.start(probe).await.unwrap_err().to_string();
     assert!(error.contains(&folder.path().join("fixed").display().to_string()), "{error}");
     assert!(error.contains("create it, or change `host`"), "{error}");
-    assert!(node.list().is_empty());
+    assert!(node.list().await.unwrap().is_empty());
     node.close().await.unwrap();
 }
 

@@ -28,11 +28,11 @@ async fn measure(setup: &Setup) -> anyhow::Result<(f64, f64)> {
     let tick = outgoing("tick");
     let mut live: f64 = 0.0;
     for _ in 0..4 * setup.rounds {
-        let before = node.actor(&id)?.next.0;
+        let before = node.actor(&id).await?.next.0;
         let began = Instant::now();
         casts::casts(&node, &id, &tick).await?;
         let elapsed = began.elapsed().as_secs_f64();
-        live = live.max((node.actor(&id)?.next.0 - before) as f64 / elapsed);
+        live = live.max((node.actor(&id).await?.next.0 - before) as f64 / elapsed);
     }
     let code = ReplayCode::compile_cached(&setup.guest_bytes("bench")?, &setup.cache())?;
     let source = node.journal_source(&id).await?;
@@ -46,9 +46,9 @@ async fn measure(setup: &Setup) -> anyhow::Result<(f64, f64)> {
         records = replay.summary().records;
     }
     anyhow::ensure!(
-        records == node.actor(&id)?.next.0,
+        records == node.actor(&id).await?.next.0,
         "the replay passed {records} records of {}",
-        node.actor(&id)?.next
+        node.actor(&id).await?.next
     );
     node.close().await?;
     Ok((live, records as f64 * best.per_second()))

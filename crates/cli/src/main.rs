@@ -69,6 +69,45 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// What errors and help tell people to run is there.
+    #[test]
+    fn every_command_that_is_named_anywhere_exists() {
+        let there = Cli::command();
+        let crates = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let (mut folders, mut named) = (vec![crates.to_owned()], 0);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                if path.extension().is_none_or(|end| end != "rs") {
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap();
+                for (_, rest) in text.match_indices("`troupe ").map(|(at, found)| text.split_at(at + found.len())) {
+                    let words: Vec<&str> = rest.split(['`', '\n']).next().unwrap_or("").split_whitespace().collect();
+                    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+                    let Some(name) = words.first().filter(|word| is_word(word)) else { continue };
+                    let command = there.find_subcommand(name);
+                    assert!(command.is_some() || *name == "help", "{}: `troupe {name}`", path.display());
+                    if let Some(second) = words.get(1).filter(|word| is_word(word))
+                        && let Some(command) = command.filter(|command| command.has_subcommands())
+                    {
+                        assert!(
+                            command.find_subcommand(second).is_some(),
+                            "{}: `troupe {name} {second}`",
+                            path.display()
+                        );
+                    }
+                    named += 1;
+                }
+            }
+        }
+        assert!(named > 50, "only {named} were found");
+    }
+
     #[test]
     fn every_command_has_examples() {
         for command in Cli::command().get_subcommands() {

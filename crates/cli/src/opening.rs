@@ -60,7 +60,9 @@ fn failed(error: Error, data: &Path) -> Failure {
         Error::Log(Log::Io { source, .. }) | Error::File { source, .. }
             if source.kind() == std::io::ErrorKind::StorageFull =>
         {
-            format!("the disk of {data} is full: free some space, or choose another folder with --data; nothing is lost")
+            format!(
+                "the disk of {data} is full: free some space, or choose another folder with --data; nothing is lost"
+            )
         }
         _ => String::new(),
     };

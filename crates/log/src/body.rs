@@ -68,6 +68,8 @@ numbered! {
         Exit = 3, "exit";
         /// A limit of the actor ended the turn.
         Limit = 4, "limit";
+        /// An operator ended the turn.
+        Kill = 5, "kill";
     }
 }
 

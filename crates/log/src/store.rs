@@ -40,6 +40,9 @@ pub trait Store: Send + Sync + 'static {
     /// The end of what is durable: the batch at `p` is durable exactly when `p < durable()`.
     fn durable(&self) -> Position;
 
+    /// The end of what was appended: a batch at `p` was appended exactly when `p < appended()`, and `durable() <= appended()`.
+    fn appended(&self) -> Position;
+
     /// Asks at once that the batch at `upto` becomes durable; the future is ready when it is. Many
     /// requests share one sync. Dropping the future takes nothing back.
     fn sync(&self, upto: Position) -> SyncFuture;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use troupe_log::{ActorId, Digest};
 
+use crate::actor::message::MessageId;
 use crate::boundary::Divergence;
 
 /// An error of the runtime.
@@ -61,7 +62,7 @@ pub enum Error {
     NoActor(ActorId),
     /// The actor is there with other code.
     #[error(
-        "{actor} runs {there}, the manifest says {offered}; `--fresh` begins a new life, `troupe upgrade` keeps the state"
+        "{actor} runs {there}, the manifest says {offered}; `--fresh` begins a new life, the old component goes on with the old one"
     )]
     OtherComponent {
         /// The actor.
@@ -78,6 +79,14 @@ pub enum Error {
         actor: ActorId,
         /// Which.
         what: String,
+    },
+    /// No such dead letter.
+    #[error("{actor} has no dead letter {message}; `troupe dead list` has them")]
+    NoDeadLetter {
+        /// The actor.
+        actor: ActorId,
+        /// The message.
+        message: MessageId,
     },
     /// Init did not let the actor begin.
     #[error("{actor} did not start: {why}")]

@@ -1,10 +1,15 @@
 //! A node: the whole API of the runtime.
 //!
-//! Open one on a data folder (or in memory), load components, start actors, call and cast, stop, read journals. Every answer
+//! Open one on a data folder (or in memory), load components, start actors, call and cast, read journals; beside this file:
+//! `typed` calls functions by name, `listing` shows actors, `stopping` ends them, `dead` has their dead letters. Every answer
 //! that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
 pub(crate) mod core;
+mod dead;
+pub(crate) mod listing;
 pub mod phases;
+mod stopping;
+mod typed;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +20,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use troupe_log::codec::Reader;
-use troupe_log::{ActorId, Batch, Chain, Digest, Head, Incarnation, JournalReader, Position, Seq, Table};
+use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Position, Seq, Table};
 
 use self::core::{Core, Parts};
+pub use self::listing::ActorInfo;
 use self::phases::{During, Phase};
 use crate::actor::cell::{Cell, Life, Status, Tip};
 use crate::actor::config::{ActorEntry, Config};
+use crate::actor::cut::Cut;
 use crate::actor::keys::{self, Keys, Looked};
 use crate::actor::mailbox::Next;
 use crate::actor::message::{Answer, CLIENT, CallError, Envelope, Gate, Message, MessageId, MessageKind};
@@ -32,6 +39,7 @@ use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::manifest::{ActorSpec, ComponentRef, Mode};
 use crate::replay::JournalSource;
+pub use crate::service::deadletters::DeadLetter;
 use crate::service::timers::Timer;
 use crate::service::waits::WaitId;
 
@@ -138,35 +146,6 @@ pub struct Started {
     pub incarnation: Incarnation,
     /// True if it was there and goes on.
     pub resumed: bool,
-}
-
-/// How an actor is, for people and programs.
-#[derive(Clone, Debug)]
-pub struct ActorInfo {
-    /// The actor.
-    pub id: ActorId,
-    /// Its life.
-    pub incarnation: Incarnation,
-    /// What it runs.
-    pub component: Digest,
-    /// live, idle, quarantined or stopped.
-    pub status: &'static str,
-    /// Why it is quarantined or stopped.
-    pub reason: Option<String>,
-    /// How its journal is kept.
-    pub mode: Mode,
-    /// Messages waiting.
-    pub mailbox: usize,
-    /// The number of its next record.
-    pub next: Seq,
-    /// The head of its journal.
-    pub head: Head,
-    /// Turns in this process.
-    pub turns: u64,
-    /// Faults in this process.
-    pub faults: u64,
-    /// The newest fault, in words.
-    pub last_fault: Option<String>,
 }
 
 /// A message that was accepted, perhaps not yet durably.
@@ -303,6 +282,9 @@ impl Node {
         }
         for (key, value) in table(Table::TIMERS) {
             core.timers.arm(Timer::decode(key, value).map_err(|_| corrupt("timers"))?);
+        }
+        for (key, value) in table(Table::DEADLETTERS) {
+            core.dead.add(DeadLetter::decode(key, value).ok_or_else(|| corrupt("dead letters"))?);
         }
         for (key, value) in table(Table::INBOX) {
             let (Some((id, arrival)), Ok(message)) = (inbox_of(key), Message::decode(&mut Reader::new(value))) else {
@@ -652,55 +634,6 @@ impl Node {
         Ok((id, gate))
     }
 
-    /// Calls an exported function with WAVE arguments, `bank:ledger/account#deposit` and `(42)`; the answer is WAVE too.
-    pub async fn call_typed(&self, to: &ActorId, function: &str, arguments: &str) -> Result<String, CallError> {
-        let cell = self.core.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
-        let (code, digest) = {
-            let life = cell.life.lock();
-            (life.code.clone(), life.entry.component)
-        };
-        let code = match code {
-            Some(code) => code,
-            None => self.core.components.get(digest).await.map_err(|error| CallError::Internal(error.to_string()))?,
-        };
-        let Some(signature) = code.contract.typed().get(function) else {
-            let known: Vec<_> = code.contract.typed().names().collect();
-            return Err(CallError::Invalid(format!(
-                "{to} exports no function `{function}`; it has {}",
-                known.join(", ")
-            )));
-        };
-        let payload = signature.arguments(arguments).map_err(CallError::Invalid)?;
-        let answer = self.call(to, Outgoing::new(function, payload)).await?;
-        signature.results(&answer).map_err(CallError::Internal)
-    }
-
-    /// Stops an actor for good: its last turn runs, what waits is dead-lettered.
-    pub async fn stop(&self, id: &ActorId, reason: &str) -> Result<()> {
-        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
-        if matches!(cell.life.lock().status, Status::Stopped(_)) {
-            return Err(Error::NoActor(id.clone()));
-        }
-        // An executor that ends by itself, in quarantine, leaves the stop to another one.
-        while !matches!(cell.life.lock().status, Status::Stopped(_)) {
-            if self.core.is_closing() {
-                return Err(Error::Closing);
-            }
-            if cell.mailbox.ask(Next::Stop(reason.to_owned())) {
-                self.core.schedule(cell.clone());
-            }
-            cell.mailbox.ended().await;
-        }
-        if let Some(why) = self.core.why_halted() {
-            return Err(Error::Internal { what: why.to_owned() });
-        }
-        let tail = cell.life.lock().tip.tail;
-        if let Some(tail) = tail {
-            self.core.store.sync(tail).await?;
-        }
-        Ok(())
-    }
-
     /// Makes a base of an actor now, if it can make one.
     pub fn snapshot(&self, id: &ActorId) -> Result<()> {
         let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
@@ -717,18 +650,6 @@ impl Node {
             cell.mailbox.ask(Next::Evict);
         }
         Ok(())
-    }
-
-    /// All actors, by id.
-    pub fn list(&self) -> Vec<ActorInfo> {
-        let mut all: Vec<ActorInfo> = self.core.actors.read().values().map(|cell| info(cell)).collect();
-        all.sort_by(|one, other| one.id.cmp(&other.id));
-        all
-    }
-
-    /// One actor.
-    pub fn actor(&self, id: &ActorId) -> Result<ActorInfo> {
-        self.core.cell(id).map(|cell| info(&cell)).ok_or_else(|| Error::NoActor(id.clone()))
     }
 
     /// The records of an actor's present life, from the first. Waits until they are durable: they are shown outside.
@@ -817,12 +738,22 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         promised: Mutex::new(HashMap::new()),
         keys: Mutex::new(Keys::default()),
         seen: AtomicU64::new(0),
+        cut: Cut::default(),
     };
     let status = match &entry.stopped {
         Some(reason) => Status::Stopped(reason.clone()),
         None => Status::Ready,
     };
-    Life { about: Arc::new(about), config: Arc::new(config), entry, code: None, tip, status, last_fault: None }
+    Life {
+        about: Arc::new(about),
+        config: Arc::new(config),
+        entry,
+        code: None,
+        tip,
+        status,
+        last_fault: None,
+        no_base: None,
+    }
 }
 
 fn being_started(id: &ActorId) -> Error {
@@ -874,30 +805,6 @@ pub(crate) fn renew(life_now: &mut Life) {
     next.last_fault = life_now.last_fault.clone();
     inherit(&next.about, &life_now.about);
     *life_now = next;
-}
-
-fn info(cell: &Cell) -> ActorInfo {
-    let life = cell.life.lock();
-    let (status, reason) = match &life.status {
-        Status::Ready if cell.mailbox.running() => ("live", None),
-        Status::Ready => ("idle", None),
-        Status::Quarantined(why) => ("quarantined", Some(why.clone())),
-        Status::Stopped(why) => ("stopped", Some(why.clone())),
-    };
-    ActorInfo {
-        id: cell.id.clone(),
-        incarnation: life.about.incarnation,
-        component: life.entry.component,
-        status,
-        reason,
-        mode: life.about.mode,
-        mailbox: cell.mailbox.len(),
-        next: life.tip.chain.next,
-        head: life.tip.chain.head,
-        turns: cell.turns.load(Relaxed),
-        faults: cell.faults.load(Relaxed),
-        last_fault: life.last_fault.clone(),
-    }
 }
 
 fn last_arrival(tables: &troupe_log::Tables) -> u64 {

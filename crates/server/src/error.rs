@@ -166,7 +166,7 @@ fn kind(e: &troupe_runtime::Error) -> (StatusCode, &'static str) {
         E::NotAComponent { .. } => (StatusCode::BAD_REQUEST, "not-a-component"),
         E::MissingImport { .. } => (StatusCode::BAD_REQUEST, "missing-import"),
         E::NoComponent { .. } => (StatusCode::NOT_FOUND, "no-component"),
-        E::NoActor(_) => (StatusCode::NOT_FOUND, "not-found"),
+        E::NoActor(_) | E::NoDeadLetter { .. } => (StatusCode::NOT_FOUND, "not-found"),
         E::NameTaken { .. } => (StatusCode::CONFLICT, "already-exists"),
         E::OtherComponent { .. } => (StatusCode::CONFLICT, "other-component"),
         E::OtherSettings { .. } => (StatusCode::CONFLICT, "other-settings"),

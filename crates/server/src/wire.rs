@@ -68,6 +68,12 @@ pub struct ActorInfo {
     pub records: u64,
     /// The head of its journal.
     pub head: String,
+    /// The first record that recovery plays, if it has a base; without one it plays all.
+    #[serde(default)]
+    pub base: Option<u64>,
+    /// Why it cannot make a base, if it cannot: its recovery takes longer with every record.
+    #[serde(default)]
+    pub no_base: Option<String>,
     /// Turns since the node started.
     pub turns: u64,
     /// Faults since the node started.
@@ -197,6 +203,12 @@ pub struct TypedRequest {
     /// The arguments in WAVE: `(42, "a")`.
     #[serde(default)]
     pub arguments: String,
+    /// How long it may take, such as `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<String>,
+    /// Makes a repeat harmless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// The result of a typed call.
@@ -204,6 +216,37 @@ pub struct TypedRequest {
 pub struct TypedReply {
     /// The result in WAVE.
     pub result: String,
+}
+
+/// A message that found no good end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Whose message it was.
+    pub actor: String,
+    /// The message's id.
+    pub id: String,
+    /// What became of it.
+    pub why: String,
+    /// Who sent it.
+    pub from: String,
+    /// call, cast or info.
+    pub kind: String,
+    /// The message's type.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// Bytes of its payload.
+    pub bytes: u64,
+    /// Which attempt was the last.
+    pub attempt: u32,
+    /// Its idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its headers; where one letter is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Its payload; where one letter is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Payload>,
 }
 
 /// What a check of a journal found.

@@ -62,16 +62,21 @@ fn print(context: &Context, answer: &Bytes, hex: bool) {
 }
 
 async fn typed(context: &Context, args: &Args) -> Result<()> {
-    if args.hex || args.deadline.is_some() || args.key.is_some() {
+    if args.hex {
         return Err(Failure::usage(
-            "--hex, --deadline and --key do not go with a function",
-            "leave them out; the arguments are WAVE text such as '(42, \"a\")'",
+            "--hex does not go with a function",
+            "leave it out; the arguments are WAVE text such as '(42, \"a\")'",
         ));
     }
     let arguments = payload::read(args.payload.as_deref().or(Some("()")), false, std::io::stdin())?;
     let arguments = String::from_utf8(arguments)
         .map_err(|_| Failure::usage("the arguments are not UTF-8", "write WAVE text such as '(42, \"a\")'"))?;
-    let request = TypedRequest { function: args.message_type.clone(), arguments };
+    let request = TypedRequest {
+        function: args.message_type.clone(),
+        arguments,
+        deadline: args.deadline.clone(),
+        key: args.key.clone(),
+    };
     let path = format!("/v1/actors/{}/typed", segment(&args.actor));
     let reply: TypedReply = context.client()?.post(&path, &request).await?;
     if context.out.json {

@@ -25,11 +25,12 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let path = context.here.join(&args.file);
     let bytes = std::fs::read(&path).map_err(|e| Failure::read(&path, &e))?;
     let found = inspect(&bytes).map_err(|e| Failure::failed("not-a-component", e.of_file(&path), ""))?;
+    let missing = troupe_runtime::component::missing(&found)?;
     let out = context.out;
     if out.json {
         out.value(&json!({
             "digest": found.digest.to_string(), "size": found.size, "contracts": found.contracts(),
-            "imports": found.imports, "exports": found.exports,
+            "imports": found.imports, "exports": found.exports, "missing": missing,
         }));
         return Ok(());
     }
@@ -39,6 +40,10 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     {
         out.line(format!("{title}:{}", if names.is_empty() { " nothing" } else { "" }));
         names.iter().for_each(|name| out.line(format!("  {name}")));
+    }
+    if !missing.is_empty() {
+        out.line("it cannot run: nobody provides");
+        missing.iter().for_each(|name| out.line(format!("  {name}")));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod build;
 mod call;
 mod completions;
+mod dead;
 mod inspect;
 mod journal;
 mod new;
@@ -36,6 +37,8 @@ pub enum Command {
     Send(send::Args),
     /// Show the actors of the running node
     Ps(ps::Args),
+    /// Show, re-send and drop messages that found no good end
+    Dead(dead::Args),
     /// Stop an actor, or the node
     Stop(stop::Args),
     /// Run a journal again and compare every call
@@ -62,6 +65,7 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Call(args) => ask(call::run(context, &args)),
         Command::Send(args) => ask(send::run(context, &args)),
         Command::Ps(args) => ask(ps::run(context, &args)),
+        Command::Dead(args) => ask(dead::run(context, &args)),
         Command::Stop(args) => ask(stop::run(context, &args)),
     }
 }

@@ -13,7 +13,9 @@ Examples:
   troupe ps
   troupe ps --json | jq .id
 
-MAILBOX is the number of messages that wait, RECORDS the length of the journal, HEAD its newest hash.")]
+MAILBOX is the number of messages that wait, RECORDS the length of the journal, HEAD its newest hash. BASE is the
+record that recovery plays from: - as long as there is no base, `never` if the actor cannot make one (--json says
+why), so that its recovery takes longer with every record.")]
 pub struct Args {}
 
 /// Prints a table, or a JSON object a line.
@@ -25,7 +27,7 @@ pub async fn run(context: &Context, _: &Args) -> Result<()> {
     }
     let rows: Vec<Vec<String>> = actors.iter().map(row).collect();
     context.out.table(
-        &["ACTOR", "STATUS", "JOURNAL", "MAILBOX", "TURNS", "RECORDS", "HEAD", "COMPONENT", "LAST FAULT"],
+        &["ACTOR", "STATUS", "JOURNAL", "MAILBOX", "TURNS", "RECORDS", "HEAD", "BASE", "COMPONENT", "LAST FAULT"],
         &rows,
     );
     Ok(())
@@ -33,6 +35,11 @@ pub async fn run(context: &Context, _: &Args) -> Result<()> {
 
 fn row(actor: &ActorInfo) -> Vec<String> {
     let name = actor.id.strip_prefix("default/").unwrap_or(&actor.id);
+    let base = match (actor.base, &actor.no_base) {
+        (Some(base), _) => base.to_string(),
+        (None, Some(_)) => "never".to_owned(),
+        (None, None) => "-".to_owned(),
+    };
     let fault = actor.last_fault.as_deref().unwrap_or("-");
     vec![
         name.to_owned(),
@@ -42,6 +49,7 @@ fn row(actor: &ActorInfo) -> Vec<String> {
         actor.turns.to_string(),
         actor.records.to_string(),
         actor.head.chars().take(12).collect(),
+        base,
         actor.component.trim_start_matches("blake3:").chars().take(12).collect(),
         plain(fault.lines().next().unwrap_or_default()).chars().take(60).collect(),
     ]

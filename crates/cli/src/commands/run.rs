@@ -133,7 +133,7 @@ async fn work(
     }
     let listening = Server::start(place, node.clone(), node.data(), &SystemEntropy);
     let server = server.insert(listening.map_err(|e| Failure::failed("listen", e, ""))?);
-    announce(context, node, server, &started);
+    announce(context, node, server, &started).await?;
     tokio::select! {
         () = server.asked_to_stop() => Ok(()),
         why = node.halted() => Err(Failure::failed(
@@ -144,8 +144,8 @@ async fn work(
     }
 }
 
-fn announce(context: &Context, node: &Node, server: &Server, started: &[Started]) {
-    let all = node.list();
+async fn announce(context: &Context, node: &Node, server: &Server, started: &[Started]) -> Result<()> {
+    let all = node.list().await?;
     if context.out.json {
         let actors: Vec<_> = started
             .iter()
@@ -155,7 +155,7 @@ fn announce(context: &Context, node: &Node, server: &Server, started: &[Started]
             "node": node.id().to_string(), "address": server.address(), "data": node.data(), "pid": std::process::id(),
             "started": actors, "actors": all.len(),
         }));
-        return;
+        return Ok(());
     }
     let data = node.data().unwrap_or(Path::new("memory"));
     context.out.line(format!("node {} listens on {}, data in {}", node.id(), server.address(), data.display()));
@@ -167,6 +167,7 @@ fn announce(context: &Context, node: &Node, server: &Server, started: &[Started]
         context.out.line(format!("  {} {how} ({}, {} records)", actor.id, actor.status, actor.next));
     }
     context.out.line("Ctrl-C stops it; `troupe run` goes on");
+    Ok(())
 }
 
 /// Ctrl-C and SIGTERM.

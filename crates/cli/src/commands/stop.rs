@@ -1,5 +1,6 @@
 //! `troupe stop`: ends an actor for good, or the node until it is run again.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use troupe_server::endpoint::Endpoint;
 use crate::context::Context;
 use crate::failure::{Failure, Result};
 
+/// After so long it is said what a stop waits for.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long a node may take to end.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,12 +23,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  troupe stop worker-2       its journal stays; messages that wait go to the dead letters
-  troupe stop --node         the node; `troupe run` brings every actor back")]
+  troupe stop worker-2         its journal stays; messages that wait go to the dead letters
+  troupe stop worker-2 --now   the turn in progress is cut, not waited for
+  troupe stop --node           the node; `troupe run` brings every actor back
+
+A turn in progress ends first, within its deadline. Cut, it is undone and recorded as a fault, its caller is told, and
+its message is a dead letter.")]
 pub struct Args {
     /// The actor: `name`, or `namespace/name`
     #[arg(required_unless_present = "node", conflicts_with = "node")]
     actor: Option<String>,
+    /// Cut the actor's turn in progress instead of waiting for its end
+    #[arg(long, conflicts_with = "node")]
+    now: bool,
     /// Stop the node instead of an actor
     #[arg(long)]
     node: bool,
@@ -35,10 +45,24 @@ pub struct Args {
 pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let client = context.client()?;
     let (method, path, what) = match &args.actor {
-        Some(actor) => (Method::DELETE, format!("/v1/actors/{}", segment(actor)), actor.as_str()),
+        Some(actor) => {
+            let how = if args.now { "?now=true" } else { "" };
+            (Method::DELETE, format!("/v1/actors/{}{how}", segment(actor)), actor.as_str())
+        }
         None => (Method::POST, "/v1/node/stop".to_owned(), "the node"),
     };
-    client.send(method, &path, &[], Bytes::new()).await?;
+    let stopping = client.send(method, &path, &[], Bytes::new());
+    tokio::pin!(stopping);
+    tokio::select! {
+        stopped = &mut stopping => stopped?,
+        () = tokio::time::sleep(QUIET) => {
+            if !args.node && !args.now && !context.out.json {
+                // Where standard error is closed, nobody waits for a word.
+                let _ = writeln!(std::io::stderr(), "{what} is in a turn, which ends first; `troupe stop {what} --now` cuts it");
+            }
+            stopping.await?
+        }
+    };
     if args.node {
         gone(&context.data()?, client.endpoint()).await?;
     }

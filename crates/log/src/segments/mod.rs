@@ -18,7 +18,7 @@ mod recover;
 mod state;
 mod sync;
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
@@ -135,6 +135,10 @@ impl Store for Segments {
 
     fn durable(&self) -> Position {
         Position(self.shared.waiters.durable())
+    }
+
+    fn appended(&self) -> Position {
+        Position(self.shared.appended.load(Ordering::SeqCst))
     }
 
     fn sync(&self, upto: Position) -> SyncFuture {

@@ -44,6 +44,8 @@ pub struct Life {
     pub status: Status,
     /// The newest fault, in words.
     pub last_fault: Option<String>,
+    /// Why it could not make a base, if one was tried.
+    pub no_base: Option<String>,
 }
 
 /// The end of a journal, and where recovery starts.

@@ -7,6 +7,7 @@ use troupe_log::body::{self, FaultCause, TurnKind};
 use troupe_log::codec::put_str;
 use troupe_log::{Kind, Table};
 
+use super::burial::{Burial, bury};
 use super::cell::Status;
 use super::executor::{Executor, describe, drive, ended_fault, refuse};
 use super::keys;
@@ -21,6 +22,8 @@ use crate::manifest::Mode;
 impl Executor {
     /// The last turn, then nothing more: the inbox goes to the dead letters.
     pub(super) async fn stop(&mut self, reason: &str) {
+        // The turn that it was to end is over; the last one is not meant.
+        self.cell.life.lock().about.cut.clear();
         if self.live.is_none() && self.revive().await.is_err() {
             self.live = None;
         }
@@ -30,6 +33,7 @@ impl Executor {
             self.terminate(live, reason).await;
         }
         let mut bodiless = None;
+        let mut burial = Burial::default();
         let guest = match &mut live {
             Some(live) => live.guest(),
             None => bodiless.insert(self.bodiless()),
@@ -39,7 +43,7 @@ impl Executor {
             entry.stopped = Some(reason.to_owned());
             guest.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &entry.encode());
             guest.delete(OPEN_TURNS, self.cell.id.as_str().as_bytes());
-            self.dead_letters(guest, &waiting);
+            burial = self.dead_letters(guest, &waiting);
         }
         let tokens: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
         for token in tokens {
@@ -50,6 +54,7 @@ impl Executor {
             Ok(gate) => (gate, Error::NoActor(self.cell.id.clone())),
             Err(error) => (Gate::default(), self.core.halted(&format!("{error:#}"))),
         };
+        burial.done(&self.core.dead);
         if bodiless.is_some() {
             // Nothing in its journal says so: whoever asks for the stop waits for the tables.
             let _ = self.core.open(gate).await;
@@ -114,7 +119,8 @@ impl Executor {
     }
 
     /// Stages that these messages are dead letters, and their keys free.
-    fn dead_letters(&self, guest: &mut Guest, waiting: &[Envelope]) {
+    fn dead_letters(&self, guest: &mut Guest, waiting: &[Envelope]) -> Burial {
+        let mut letters = Vec::with_capacity(waiting.len());
         for envelope in waiting {
             let Some(arrival) = envelope.arrival else { continue };
             let message = &envelope.message;
@@ -122,10 +128,8 @@ impl Executor {
             if let Some(key) = &message.key {
                 guest.delete(Table::KEYS, &keys::table_key(&self.cell.id, &(message.from.clone(), key.clone())));
             }
-            let mut value = Vec::new();
-            put_str(&mut value, "the actor was stopped");
-            message.encode(&mut value);
-            guest.put(Table::DEADLETTERS, format!("{}\0{}", self.cell.id, message.id).as_bytes(), &value);
+            letters.push((message.clone(), "the actor was stopped".to_owned()));
         }
+        bury(&self.core.dead, &self.cell.id, guest, letters)
     }
 }

@@ -14,6 +14,7 @@ use troupe_log::body::{self, FaultCause, TurnKind};
 use troupe_log::codec::put_str;
 use troupe_log::{Kind, NodeTime, Seq, Table};
 
+use super::burial::{Burial, bury};
 use super::cell::{Cell, Status, Tip};
 use super::config::ActorEntry;
 use super::live::{Bounds, Fall, Live};
@@ -26,6 +27,7 @@ use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::manifest::{Mode, OnFault};
 use crate::node::core::Core;
+use crate::node::listing::NO_SNAPSHOT;
 use crate::node::phases::{During, Phase};
 use crate::replay::player::{Loaded, outcome, prepare};
 
@@ -409,6 +411,7 @@ impl Executor {
         }
         let mut answered = None;
         let mut retried = None;
+        let mut burial = Burial::default();
         match (again, &message) {
             (Some(message), _) => {
                 let next = Message { attempt: message.attempt + 1, ..(**message).clone() };
@@ -424,11 +427,8 @@ impl Executor {
             (None, Some(message)) => {
                 let result = Err(CallError::Faulted { cause: words.clone(), committed });
                 if guest.recorder.recording() {
-                    let mut value = Vec::new();
-                    put_str(&mut value, &words);
-                    message.encode(&mut value);
-                    let key = format!("{}\0{}", self.cell.id, message.id);
-                    guest.put(Table::DEADLETTERS, key.as_bytes(), &value);
+                    let letter = (message.clone(), words.clone());
+                    burial = bury(&self.core.dead, &self.cell.id, guest, [letter]);
                 }
                 // A promise that an earlier step made is broken here: the caller gets this one answer.
                 let promised = match &guest.turn.answering {
@@ -452,6 +452,7 @@ impl Executor {
                 return false;
             }
         };
+        burial.done(&self.core.dead);
         let reply = guest.turn.reply.take();
         let about = guest.about.clone();
         self.live = Some(live);
@@ -470,6 +471,10 @@ impl Executor {
             }
         } else if let Some((next, arrival)) = retried {
             self.cell.mailbox.put_back(Envelope { message: Arc::new(next), reply, arrival, seen: gate });
+        }
+        if cause == FaultCause::Kill && message.is_some() {
+            // Whoever cut the turn has said what comes next.
+            return true;
         }
         if message.is_none() {
             // A life whose init faulted never began.
@@ -552,14 +557,17 @@ impl Executor {
         let entry = self.cell.life.lock().entry.clone();
         if !code.contract.saves() || !recording(&live) {
             self.live = Some(live);
-            self.warn_no_base("it has no snapshot export");
+            self.warn_no_base(NO_SNAPSHOT);
             return;
         }
         match self.based(&code, live, &entry.component.to_string()).await {
             Ok((live, start)) => {
                 self.live = Some(live);
                 self.note_tip();
-                self.cell.life.lock().tip.base = start;
+                let mut life = self.cell.life.lock();
+                life.tip.base = start;
+                life.no_base = None;
+                drop(life);
                 self.since_base = 0;
             }
             Err(Fall::Halted(why)) => self.core.halt(&why),
@@ -571,6 +579,7 @@ impl Executor {
 
     fn warn_no_base(&mut self, why: &str) {
         self.no_base = true;
+        self.cell.life.lock().no_base = Some(why.to_owned());
         tracing::warn!(actor = %self.cell.id, why, records = self.since_base, "no base can be made; recovery replays them all");
     }
 
@@ -668,7 +677,7 @@ async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live,
     }
     let fuel = guest.about.limits.fuel;
     let deadline = guest.turn.deadline;
-    let bounds = Bounds { fuel, deadline, core: Some(core) };
+    let bounds = Bounds { fuel, deadline, core: Some(core), cut: true };
     let mut live = Live::instantiate(code, guest, &bounds).await?;
     let used = live.fuel_used(fuel);
     turn::end(live.guest(), 0, used, &[]);
@@ -682,7 +691,7 @@ pub(super) async fn drive(
     deadline: Option<NodeTime>,
 ) -> Result<Output, Fall> {
     let fuel = live.guest().about.limits.fuel;
-    let bounds = Bounds { fuel, deadline, core: Some(core) };
+    let bounds = Bounds { fuel, deadline, core: Some(core), cut: true };
     live.drive(input, &bounds).await
 }
 

@@ -44,7 +44,28 @@ pub enum Looked {
     Repeat,
 }
 
+/// What a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: it is free.
+    Unknown,
+    /// A call whose answer is a fault.
+    Faulted,
+    /// A call that is in hand or has another answer.
+    Used,
+}
+
 impl Keys {
+    /// What a key stands for now.
+    pub fn standing(&self, name: &Name, now: WallTime) -> Standing {
+        match self.entries.get(name).map(|entry| &entry.state) {
+            None => Standing::Unknown,
+            Some(State::Done { until, .. }) if *until <= now => Standing::Unknown,
+            Some(State::Done { result: Err(CallError::Faulted { .. }), .. }) => Standing::Faulted,
+            Some(_) => Standing::Used,
+        }
+    }
+
     /// If the key is known, a call with the same fingerprint waits for, or gets, its answer; else its end is handed back.
     pub fn repeat(
         &mut self,

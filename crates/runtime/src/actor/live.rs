@@ -10,6 +10,7 @@ use troupe_log::NodeTime;
 use troupe_log::body::FaultCause;
 use wasmtime::{Store, Trap};
 
+use crate::actor::cut::Cut;
 use crate::boundary::{CommitFailed, Divergence, Guest, LeftHere, LimitReached, exit_code};
 use crate::component::Code;
 use crate::contract::{Driver, Input, Output};
@@ -20,6 +21,7 @@ pub struct Live {
     /// Its store.
     pub store: Store<Guest>,
     driver: Box<Driver>,
+    cut: Cut,
     /// The state of a gen-fsm actor.
     pub state: String,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Bounds<'a> {
     pub deadline: Option<NodeTime>,
     /// The node; none in a replay of a file, where no deadline counts.
     pub core: Option<&'a Core>,
+    /// Whether somebody may end it before its time.
+    pub cut: bool,
 }
 
 impl Live {
@@ -56,6 +60,7 @@ impl Live {
         guest: Guest,
         bounds: &Bounds<'_>,
     ) -> Result<Live, (Box<Guest>, Fall)> {
+        let cut = guest.about.cut.clone();
         let mut store = Store::new(code.pre.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         store.epoch_deadline_async_yield_and_update(1);
@@ -66,11 +71,11 @@ impl Live {
                     let instance = code.pre.instantiate_async(&mut store).await?;
                     code.contract.bind(&mut store, &instance)
                 };
-                bounded(made, bounds).await
+                bounded(made, bounds, &cut).await
             }
         };
         match made {
-            Ok(driver) => Ok(Live { store, driver: Box::new(driver), state: String::new() }),
+            Ok(driver) => Ok(Live { store, driver: Box::new(driver), cut, state: String::new() }),
             Err(fall) => Err((Box::new(store.into_data()), fall)),
         }
     }
@@ -83,7 +88,7 @@ impl Live {
     /// Runs one turn.
     pub(crate) async fn drive(&mut self, input: Input<'_>, bounds: &Bounds<'_>) -> Result<Output, Fall> {
         ready(&mut self.store, bounds.fuel).map_err(Fall::of)?;
-        bounded(self.driver.turn(&mut self.store, input), bounds).await
+        bounded(self.driver.turn(&mut self.store, input), bounds, &self.cut).await
     }
 
     /// Fuel used since the turn began with `full`.
@@ -139,13 +144,14 @@ fn root(error: &wasmtime::Error) -> String {
 /// short turn pays nothing for it.
 ///
 /// No `async fn`: that would hold the computation three times over, in each live actor's task.
-fn bounded<'a, F>(computation: F, bounds: &'a Bounds<'a>) -> Bounded<'a, F> {
-    Bounded { computation, bounds, alarm: None }
+fn bounded<'a, F>(computation: F, bounds: &'a Bounds<'a>, cut: &'a Cut) -> Bounded<'a, F> {
+    Bounded { computation, bounds, cut, alarm: None }
 }
 
 struct Bounded<'a, F> {
     computation: F,
     bounds: &'a Bounds<'a>,
+    cut: &'a Cut,
     alarm: Option<BoxFuture<'static, Fall>>,
 }
 
@@ -155,9 +161,9 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Bounded<'_, F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: `computation` is never moved out of the pinned struct, and nothing else of it is pinned.
         #[allow(unsafe_code)]
-        let (computation, bounds, alarm) = unsafe {
+        let (computation, bounds, cut, alarm) = unsafe {
             let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.computation), this.bounds, &mut this.alarm)
+            (Pin::new_unchecked(&mut this.computation), this.bounds, this.cut, &mut this.alarm)
         };
         let Some(core) = bounds.core else {
             return computation.poll(context).map_err(Fall::of);
@@ -169,7 +175,7 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Bounded<'_, F> {
         if let Poll::Ready(result) = computation.poll(context) {
             return Poll::Ready(result.map_err(Fall::of));
         }
-        let alarm = alarm.get_or_insert_with(|| core.alarm(bounds.deadline));
+        let alarm = alarm.get_or_insert_with(|| core.alarm(bounds.deadline, bounds.cut.then(|| cut.clone())));
         alarm.as_mut().poll(context).map(Err)
     }
 }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 
+use super::cut::Cut;
 use super::message::{Envelope, ReplyTo};
 use super::task::Task;
 
@@ -163,6 +164,17 @@ impl Mailbox {
             Next::Snapshot => state.snapshot = true,
             Next::Close => state.close = true,
             Next::Stop(reason) => state.stop = Some(reason),
+        }
+        rouse(state)
+    }
+
+    /// Asks for the end of the actor's life, and for that of the turn in progress. True if an executor is needed.
+    pub fn stop_now(&self, reason: &str, cut: &Cut) -> bool {
+        let mut state = self.state.lock();
+        state.stop = Some(reason.to_owned());
+        // An executor that has nothing in hand takes the stop next, and with it the wish back.
+        if state.running && !self.idle.load(Relaxed) {
+            cut.ask(reason);
         }
         rouse(state)
     }

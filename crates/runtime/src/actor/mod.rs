@@ -1,9 +1,12 @@
 //! One actor: its mailbox, its turns, its life.
 //!
-//! `cell` is its place on the node, `executor` runs its turns, `task` is what polls it, `live` is its instance, `recovery` brings it back, `ending` ends it.
+//! `cell` is its place on the node, `executor` runs its turns, `task` is what polls it, `live` is its instance, `recovery` brings it
+//! back, `ending` ends it, `cut` ends a turn before its time, `burial` sets messages aside.
 
+mod burial;
 pub mod cell;
 pub mod config;
+pub mod cut;
 mod ending;
 pub(crate) mod executor;
 pub mod keys;

@@ -128,7 +128,7 @@ impl Executor {
             guest.turn.message = message.clone();
             guest.recorder.replay(past.records.clone(), AtEnd::GoLive);
         }
-        let bounds = Bounds { fuel: full, deadline: live.guest().turn.deadline, core: Some(&*self.core) };
+        let bounds = Bounds { fuel: full, deadline: live.guest().turn.deadline, core: Some(&*self.core), cut: true };
         let state = live.state.clone();
         let input = match (past.kind, &message) {
             (TurnKind::Message, Some(message)) => Input::Message { message, state: &state },

@@ -15,6 +15,7 @@ use wasmtime::component::ResourceTable;
 use super::error::{CommitFailed, Denied, LimitReached};
 use super::limiter::Limiter;
 use super::recorder::Recorder;
+use crate::actor::cut::Cut;
 use crate::actor::keys::{self, Keys};
 use crate::actor::message::{Answer, CallError, Envelope, Gate, Message, MessageId, ReplyTo};
 use crate::actor::promise::{self, Promise};
@@ -91,6 +92,8 @@ pub struct About {
     pub keys: Mutex<Keys>,
     /// The end of what its state depends on in the log.
     pub seen: AtomicU64,
+    /// Whether the turn in progress is to end now.
+    pub cut: Cut,
 }
 
 impl About {

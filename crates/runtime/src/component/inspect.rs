@@ -3,6 +3,7 @@
 use troupe_log::Digest;
 use wasmparser::{Encoding, Parser, Payload};
 
+use super::engine::Engines;
 use crate::error::{Error, Result};
 
 /// What a component says of itself.
@@ -23,6 +24,16 @@ impl Inspection {
     pub fn contracts(&self) -> Vec<String> {
         self.exports.iter().filter(|name| name.contains('/')).cloned().collect()
     }
+}
+
+/// What it imports and no node of this version provides, so that it cannot run.
+pub fn missing(inspection: &Inspection) -> Result<Vec<String>> {
+    if inspection.imports.is_empty() {
+        return Ok(Vec::new());
+    }
+    let boundary = crate::node::linked(&Engines::replay_engine()?)?;
+    let there = |import: &&String| boundary.provides(import) || boundary.denies(import);
+    Ok(inspection.imports.iter().filter(|import| !there(import)).cloned().collect())
 }
 
 /// Looks at the bytes of a file.

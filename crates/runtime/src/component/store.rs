@@ -12,11 +12,13 @@ use wasmtime::component::InstancePre;
 use super::cache::Cache;
 use super::engine::Engines;
 use super::inspect::{Inspection, inspect};
-use crate::boundary::{Boundary, Guest};
+use crate::boundary::{Boundary, Guest, track};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::manifest::ComponentRef;
 
+/// What a component exports that saves and loads its own state.
+const SNAPSHOT: &str = "troupe:actor/snapshot@0.1";
 /// The largest component file.
 const MOST_BYTES: usize = 256 << 20;
 
@@ -39,6 +41,8 @@ pub struct Components {
     /// What each name stands for, and the batch that says so.
     index: Mutex<BTreeMap<(String, String), (Digest, Position)>>,
     code: Mutex<HashMap<Digest, Arc<OnceCell<Arc<Code>>>>>,
+    /// Which of those that were looked at without being compiled make their own snapshots.
+    saves: Mutex<HashMap<Digest, bool>>,
 }
 
 impl Components {
@@ -56,7 +60,15 @@ impl Components {
             Some(((name.to_owned(), version.to_owned()), (digest, Position(0))))
         });
         let index = Mutex::new(index.collect());
-        Components { engines, boundary, store, cache: Cache::new(cache), index, code: Mutex::default() }
+        Components {
+            engines,
+            boundary,
+            store,
+            cache: Cache::new(cache),
+            index,
+            code: Mutex::default(),
+            saves: Mutex::default(),
+        }
     }
 
     /// Stores a component, checks that it can be linked, and compiles it.
@@ -134,6 +146,23 @@ impl Components {
             troupe_log::Error::NoBlob(digest) => Error::NoComponent { reference: digest.to_string() },
             error => error.into(),
         })
+    }
+
+    /// Whether actors of a component can make a snapshot of their own. Nothing is compiled for it.
+    pub async fn saves(&self, digest: Digest) -> Result<bool> {
+        let compiled = self.code.lock().get(&digest).and_then(|cell| cell.get().cloned());
+        if let Some(code) = compiled {
+            return Ok(code.contract.saves());
+        }
+        if let Some(saves) = self.saves.lock().get(&digest) {
+            return Ok(*saves);
+        }
+        let store = self.store.clone();
+        let inspected = tokio::task::spawn_blocking(move || inspect(&store.blob(&digest)?)).await;
+        let inspection = inspected.map_err(|error| Error::Internal { what: error.to_string() })??;
+        let saves = inspection.exports.iter().any(|export| track(export) == SNAPSHOT);
+        self.saves.lock().insert(digest, saves);
+        Ok(saves)
     }
 
     /// All names.

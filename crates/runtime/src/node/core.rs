@@ -14,6 +14,7 @@ use troupe_log::body::FaultCause;
 use troupe_log::{ActorId, NodeTime, Store, WallTime};
 
 use crate::actor::cell::{Cell, Life, Status};
+use crate::actor::cut::Cut;
 use crate::actor::executor::Executor;
 use crate::actor::live::Fall;
 use crate::actor::mailbox::{Next, Refused, Roused};
@@ -26,6 +27,7 @@ use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::node::phases::Watch;
+use crate::service::deadletters::DeadLetters;
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
 
@@ -38,6 +40,7 @@ pub struct Core {
     pub(crate) components: Components,
     pub(crate) waits: Waits,
     pub(crate) timers: Timers,
+    pub(crate) dead: DeadLetters,
     pub(crate) ticker: Ticker,
     pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>>>,
     pub(crate) live_limit: u32,
@@ -80,6 +83,7 @@ impl Core {
         Arc::new_cyclic(|me| Core {
             waits: Waits::new(clock.clone()),
             timers: Timers::new(clock.clone()),
+            dead: DeadLetters::default(),
             store,
             clock,
             entropy,
@@ -109,6 +113,11 @@ impl Core {
     }
 
     // ---- actors ----
+
+    /// The number of a new inbox entry.
+    pub(crate) fn next_arrival(&self) -> u64 {
+        self.arrivals.fetch_add(1, Relaxed)
+    }
 
     pub(crate) fn cell(&self, id: &ActorId) -> Option<Arc<Cell>> {
         self.actors.read().get(id).cloned()
@@ -319,8 +328,8 @@ impl Core {
         let _ = closing.wait_for(|closing| *closing).await;
     }
 
-    /// What ends a parked turn from outside: its deadline, or the node's end.
-    pub(crate) fn alarm(&self, deadline: Option<NodeTime>) -> BoxFuture<'static, Fall> {
+    /// What ends a parked turn from outside: its deadline, the node's end, or somebody who cuts it.
+    pub(crate) fn alarm(&self, deadline: Option<NodeTime>, cut: Option<Cut>) -> BoxFuture<'static, Fall> {
         let mut closing = self.closing.subscribe();
         let passed = || Fall::Fault(FaultCause::Deadline, "the deadline of the turn has passed".to_owned());
         let sleep = deadline.map(|deadline| self.clock.sleep_until(deadline));
@@ -328,15 +337,22 @@ impl Core {
             let closed = async {
                 let _ = closing.wait_for(|closing| *closing).await;
             };
-            match sleep {
-                None => {
-                    closed.await;
-                    Fall::Closing
+            let sleep = async {
+                match sleep {
+                    Some(sleep) => sleep.await,
+                    None => std::future::pending().await,
                 }
-                Some(sleep) => tokio::select! {
-                    () = sleep => passed(),
-                    () = closed => Fall::Closing,
-                },
+            };
+            let cut = async {
+                match cut {
+                    Some(cut) => cut.asked().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = sleep => passed(),
+                () = closed => Fall::Closing,
+                why = cut => Fall::Fault(FaultCause::Kill, why),
             }
         })
     }

@@ -23,6 +23,7 @@ use self::nothing::Nothing;
 use self::player::{Player, describe_outcome};
 use self::turns::{End, Item, PastTurn, Source, Turns};
 use crate::actor::config::Config;
+use crate::actor::cut::Cut;
 use crate::actor::executor::describe;
 use crate::actor::keys::Keys;
 use crate::actor::live::Fall;
@@ -201,6 +202,7 @@ impl Replay {
             promised: Mutex::default(),
             keys: Mutex::new(Keys::default()),
             seen: AtomicU64::new(0),
+            cut: Cut::default(),
         });
         let summary = Summary { records: 1, turns: 0 };
         let player = new_player(&code, &about, &config);

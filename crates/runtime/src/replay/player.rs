@@ -139,7 +139,7 @@ impl Player {
             End::Ended { .. } => AtEnd::Ended,
             End::Faulted(fault) => match fault.cause {
                 FaultCause::Trap | FaultCause::Exit => AtEnd::Ended,
-                FaultCause::OutOfFuel | FaultCause::Deadline | FaultCause::Limit => AtEnd::Leave,
+                FaultCause::OutOfFuel | FaultCause::Deadline | FaultCause::Limit | FaultCause::Kill => AtEnd::Leave,
             },
             End::Open => AtEnd::Leave,
         };
@@ -234,7 +234,7 @@ impl Player {
     /// Runs a turn against its records. With [`AtEnd::GoLive`] it goes on live behind them.
     pub async fn run(&mut self, turn: &PastTurn, at_end: AtEnd, fuel: u64, blobs: Blobs<'_>) -> Result<Output, Fall> {
         let core = self.core.clone();
-        let bounds = Bounds { fuel, deadline: None, core: core.as_deref() };
+        let bounds = Bounds { fuel, deadline: None, core: core.as_deref(), cut: false };
         if turn.kind == TurnKind::Instantiate {
             return Box::pin(self.instantiate(turn, at_end, &bounds)).await;
         }

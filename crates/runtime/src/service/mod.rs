@@ -1,4 +1,5 @@
-//! What actors of one node share: waits and timers.
+//! What actors of one node share: waits, timers, and dead letters.
 
+pub mod deadletters;
 pub mod timers;
 pub mod waits;

@@ -1,8 +1,9 @@
 //! `/v1/actors`: list, start from a manifest, stop.
 
 use axum::Json as Out;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
 use troupe_log::{ActorId, Digest};
 use troupe_runtime::manifest::{ComponentRef, Manifest};
 
@@ -12,7 +13,7 @@ use crate::serve::Api;
 use crate::wire::{ActorInfo, StartReply, StartRequest, Started};
 
 /// `GET /v1/actors`
-pub(crate) async fn list(State(api): State<Api>) -> Out<Vec<ActorInfo>> {
+pub(crate) async fn list(State(api): State<Api>) -> Result<Out<Vec<ActorInfo>>, ApiError> {
     let shown = |actor: troupe_runtime::node::ActorInfo| ActorInfo {
         id: actor.id.to_string(),
         incarnation: actor.incarnation.0,
@@ -23,11 +24,13 @@ pub(crate) async fn list(State(api): State<Api>) -> Out<Vec<ActorInfo>> {
         mailbox: actor.mailbox as u64,
         records: actor.next.0,
         head: actor.head.to_string(),
+        base: actor.base.map(|base| base.0),
+        no_base: actor.no_base,
         turns: actor.turns,
         faults: actor.faults,
         last_fault: actor.last_fault,
     };
-    Out(api.node.list().into_iter().map(shown).collect())
+    Ok(Out(api.node.list().await?.into_iter().map(shown).collect()))
 }
 
 /// `POST /v1/actors`: all actors of the manifest, in its order; the first that does not start ends it.
@@ -78,8 +81,26 @@ async fn read(request: StartRequest) -> Result<Manifest, ApiError> {
     parsed.await.map_err(ApiError::internal)?
 }
 
-/// `DELETE /v1/actors/{id}`
-pub(crate) async fn stop(State(api): State<Api>, Actor(id): Actor) -> Result<StatusCode, ApiError> {
-    api.node.stop(&id, "stopped over the API").await?;
+/// The query of a stop.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct How {
+    /// Cuts the turn in progress instead of waiting for its end.
+    #[serde(default)]
+    now: bool,
+}
+
+/// `DELETE /v1/actors/{id}?now=true`
+pub(crate) async fn stop(
+    State(api): State<Api>,
+    Actor(id): Actor,
+    how: Result<Query<How>, axum::extract::rejection::QueryRejection>,
+) -> Result<StatusCode, ApiError> {
+    let Query(how) = how.map_err(|e| ApiError::invalid(e, "the query is empty, or ?now=true"))?;
+    if how.now {
+        api.node.stop_now(&id, "stopped over the API, now").await?;
+    } else {
+        api.node.stop(&id, "stopped over the API").await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }

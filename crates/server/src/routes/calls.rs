@@ -49,9 +49,12 @@ pub(crate) async fn send(
 pub(crate) async fn typed(
     State(api): State<Api>,
     Actor(id): Actor,
+    headers: HeaderMap,
     Json(request): Json<TypedRequest>,
 ) -> Result<Out<TypedReply>, ApiError> {
-    let result = api.node.call_typed(&id, &request.function, &request.arguments).await?;
+    let call = Outgoing::new(request.function, []);
+    let call = about(call, &headers, request.deadline.as_deref(), request.key.as_deref())?;
+    let result = api.node.call_typed_with(&id, call, &request.arguments).await?;
     Ok(Out(TypedReply { result }))
 }
 
@@ -74,15 +77,25 @@ fn message(headers: &HeaderMap, body: &[u8]) -> Result<(Outgoing, bool), ApiErro
             (request, payload, false)
         }
     };
-    let mut message = Outgoing::new(request.message_type, payload);
-    if let Some(text) = &request.deadline {
+    let message = Outgoing::new(request.message_type, payload);
+    Ok((about(message, headers, request.deadline.as_deref(), request.key.as_deref())?, raw))
+}
+
+/// A message with what stands beside its payload.
+fn about(
+    mut message: Outgoing,
+    headers: &HeaderMap,
+    deadline: Option<&str>,
+    key: Option<&str>,
+) -> Result<Outgoing, ApiError> {
+    if let Some(text) = deadline {
         let deadline = parse_duration(text).filter(|d| !d.is_zero()).ok_or_else(|| {
             ApiError::invalid(format!("the deadline `{text}` is no duration"), "write it like 500ms, 5s or 1m")
         })?;
         message = message.timeout(deadline);
     }
-    if let Some(key) = &request.key {
-        message = message.key(key.as_str());
+    if let Some(key) = key {
+        message = message.key(key);
     }
     if let Some(trace) = header(headers, "traceparent")? {
         if trace.len() > 128 || !trace.is_ascii() {
@@ -91,5 +104,5 @@ fn message(headers: &HeaderMap, body: &[u8]) -> Result<(Outgoing, bool), ApiErro
         message.trace = Some(trace.into());
         message.headers.push(("traceparent".to_owned(), trace.to_owned()));
     }
-    Ok((message, raw))
+    Ok(message)
 }

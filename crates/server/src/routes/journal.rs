@@ -49,7 +49,7 @@ pub(crate) async fn show(
 /// `GET /v1/actors/{id}/journal/verify`: checked against the tip that the node has of it.
 pub(crate) async fn verify(State(api): State<Api>, Actor(id): Actor) -> Result<Json<Verified>, ApiError> {
     // Taken first: what is added meanwhile is behind this tip and is left out.
-    let actor = api.node.actor(&id)?;
+    let actor = api.node.actor(&id).await?;
     let journal = api.node.journal(&id).await?;
     let verified = tokio::task::spawn_blocking(move || -> Result<Verified, ExportError> {
         let bytes = journal.read_all()?;

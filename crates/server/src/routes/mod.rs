@@ -6,6 +6,7 @@
 mod actors;
 mod calls;
 mod components;
+mod dead;
 mod journal;
 mod node;
 
@@ -39,6 +40,10 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/actors", get(actors::list).post(actors::start))
         .route("/v1/actors/{id}", delete(actors::stop))
         .route("/v1/actors/{id}/typed", post(calls::typed))
+        .route("/v1/dead-letters", get(dead::all))
+        .route("/v1/actors/{id}/dead-letters", get(dead::of))
+        .route("/v1/actors/{id}/dead-letters/{message}", get(dead::show).delete(dead::remove))
+        .route("/v1/actors/{id}/dead-letters/{message}/resend", post(dead::resend))
         .route("/v1/actors/{id}/journal", get(journal::show))
         .route("/v1/actors/{id}/journal/verify", get(journal::verify))
         .route("/v1/actors/{id}/journal/export", get(journal::file));

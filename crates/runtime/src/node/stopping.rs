@@ -1,0 +1,54 @@
+//! Stopping an actor for good.
+//!
+//! A stop lets the turn in progress end, however it ends, within its deadline; `stop_now` cuts it: a fault of the cause `kill`,
+//! undone, recorded, answered once, never tried again. Either way the last turn runs, and what waits goes to the dead letters.
+
+use troupe_log::ActorId;
+
+use super::Node;
+use crate::actor::cell::Status;
+use crate::actor::mailbox::Next;
+use crate::error::{Error, Result};
+
+impl Node {
+    /// Stops an actor for good: the turn in progress ends, its last turn runs, what waits is dead-lettered.
+    pub async fn stop(&self, id: &ActorId, reason: &str) -> Result<()> {
+        self.end(id, reason, false).await
+    }
+
+    /// The same, but the turn in progress is cut.
+    pub async fn stop_now(&self, id: &ActorId, reason: &str) -> Result<()> {
+        self.end(id, reason, true).await
+    }
+
+    async fn end(&self, id: &ActorId, reason: &str, now: bool) -> Result<()> {
+        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
+        if matches!(cell.life.lock().status, Status::Stopped(_)) {
+            return Err(Error::NoActor(id.clone()));
+        }
+        // An executor that ends by itself, in quarantine, leaves the stop to another one.
+        while !matches!(cell.life.lock().status, Status::Stopped(_)) {
+            if self.core.is_closing() {
+                return Err(Error::Closing);
+            }
+            let needed = if now {
+                let about = cell.life.lock().about.clone();
+                cell.mailbox.stop_now(reason, &about.cut)
+            } else {
+                cell.mailbox.ask(Next::Stop(reason.to_owned()))
+            };
+            if needed {
+                self.core.schedule(cell.clone());
+            }
+            cell.mailbox.ended().await;
+        }
+        if let Some(why) = self.core.why_halted() {
+            return Err(Error::Internal { what: why.to_owned() });
+        }
+        let tail = cell.life.lock().tip.tail;
+        if let Some(tail) = tail {
+            self.core.store.sync(tail).await?;
+        }
+        Ok(())
+    }
+}
