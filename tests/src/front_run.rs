@@ -162,6 +162,15 @@ fn a_data_folder_that_is_still_locked_is_waited_for_and_then_named() {
     here.node(&[]).stop();
     let lock = fs::File::options().write(true).open(here.path().join(".troupe/lock")).unwrap();
     lock.lock().unwrap();
+    let mut verify = here.command(&["journal", "verify", "actor"]);
+    let mut reading = verify.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut line, mut log) = (String::new(), BufReader::new(reading.stderr.take().unwrap()));
+    log.read_line(&mut line).unwrap();
+    assert!(line.contains(".troupe is still locked by"), "{line}");
+    lock.unlock().unwrap();
+    assert_eq!(reading.wait().unwrap().code(), Some(0));
+
+    lock.lock().unwrap();
     let waits = || {
         let mut command = here.command(&["run"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

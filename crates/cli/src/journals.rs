@@ -13,6 +13,7 @@ use troupe_server::export;
 
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Result};
+use crate::opening;
 
 /// What a command was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +98,12 @@ impl Reach {
         let data = context.data()?;
         let client = match Client::find(&data) {
             Ok(client) => client,
-            Err(ClientError::NotRunning { .. }) => return Folder::open(&data).map(|f| Self::Folder(Box::new(f))),
+            Err(ClientError::NotRunning { .. }) => return Folder::open(context, &data).await,
             Err(e) => return Err(e.into()),
         };
         match client.get::<serde_json::Value>("/v1/node").await {
             Ok(_) => Ok(Self::Node(client)),
-            Err(ClientError::NotRunning { .. }) => Folder::open(&data).map(|f| Self::Folder(Box::new(f))),
+            Err(ClientError::NotRunning { .. }) => Folder::open(context, &data).await,
             Err(e) => Err(Failure { message: format!("{id}: {e}"), ..e.into() }),
         }
     }
@@ -115,12 +116,12 @@ pub struct Folder {
 }
 
 impl Folder {
-    fn open(data: &Path) -> Result<Self> {
+    async fn open(context: &Context, data: &Path) -> Result<Reach> {
         let mut random = [0; 32];
         SystemEntropy.fill(&mut random);
-        let opened = troupe_log::open(Arc::new(RealDisk::new(data)), &troupe_log::Options::new(random))
-            .map_err(|e| Failure::failed("log", e, ""))?;
-        Ok(Self { opened, path: data.to_owned() })
+        let open = async || Ok(troupe_log::open(Arc::new(RealDisk::new(data)), &troupe_log::Options::new(random))?);
+        let opened = opening::patiently(data, |waits| context.out.progress(waits), open).await?;
+        Ok(Reach::Folder(Box::new(Self { opened, path: data.to_owned() })))
     }
 
     /// An actor's journal and the tip that the log has of it.

@@ -1,4 +1,4 @@
-//! Opening a node on a data folder.
+//! Opening a data folder: for a node, or to read what is in it.
 //!
 //! A process that was killed holds its lock until the system has taken it apart, so a folder that is locked by nobody who
 //! answers is tried again for [`PATIENCE`]. One whose node answers is in use: that is said at once.
@@ -6,9 +6,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use tokio::time::{sleep, timeout};
 use troupe_log::Error as Log;
 use troupe_runtime::Error;
-use troupe_runtime::node::{Node, NodeOptions};
 use troupe_server::client::Client;
 use troupe_server::wire::NodeInfo;
 
@@ -21,13 +21,17 @@ const QUIET: Duration = Duration::from_millis(200);
 /// Between two tries. There is no event for a lock that another process lets go.
 const BETWEEN: Duration = Duration::from_millis(10);
 
-/// Opens it, waiting a little for a process that is on its way out.
-pub async fn open(data: &Path, options: impl Fn() -> NodeOptions) -> Result<Node> {
+/// Opens it, waiting a little for a process that is on its way out. `say` hears of it if that takes a while.
+pub async fn patiently<T>(
+    data: &Path,
+    say: impl Fn(&str),
+    open: impl AsyncFn() -> std::result::Result<T, Error>,
+) -> Result<T> {
     let begun = Instant::now();
     let mut said = false;
     loop {
-        let error = match Node::open(options()).await {
-            Ok(node) => return Ok(node),
+        let error = match open().await {
+            Ok(opened) => return Ok(opened),
             Err(error) => error,
         };
         let Error::Log(Log::Locked { pid, .. }) = &error else { return Err(failed(error, data)) };
@@ -37,16 +41,16 @@ pub async fn open(data: &Path, options: impl Fn() -> NodeOptions) -> Result<Node
         if !said && begun.elapsed() >= QUIET {
             said = true;
             let holder = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-            tracing::warn!("{} is still locked by {holder}; trying for {PATIENCE:?}", data.display());
+            say(&format!("{} is still locked by {holder}; trying for {PATIENCE:?}", data.display()));
         }
-        tokio::time::sleep(BETWEEN).await;
+        sleep(BETWEEN).await;
     }
 }
 
-/// Whether a node runs there.
+/// Whether a node runs there. What answers late, or is something else at the address of one that is gone, does not.
 async fn answers(data: &Path) -> bool {
     match Client::find(data) {
-        Ok(client) => client.get::<NodeInfo>("/v1/node").await.is_ok(),
+        Ok(client) => timeout(QUIET, client.get::<NodeInfo>("/v1/node")).await.is_ok_and(|answer| answer.is_ok()),
         Err(_) => false,
     }
 }

@@ -17,6 +17,13 @@ impl Output {
         put(format!("{text}\n").as_bytes());
     }
 
+    /// A line on standard error for people who wait; programs are told nothing. Where it is closed, nobody is.
+    pub fn progress(self, text: &str) {
+        if !self.json {
+            let _ = writeln!(io::stderr(), "{}", plain(text));
+        }
+    }
+
     /// One JSON value in one line.
     pub fn value(self, value: &impl Serialize) {
         // The types printed have string keys and no fallible parts.

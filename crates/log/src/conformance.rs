@@ -297,6 +297,10 @@ fn what_is_durable_survives(subject: &dyn Subject) {
         writer.random_batch(&mut batch, 300);
         let position = writer.append(&*opened.store, &mut batch).expect("appends");
         states.push(writer.model.clone());
+        // "A batch at `p` was appended exactly when `p < appended()`, and `durable() <= appended()`."
+        let end = opened.store.appended();
+        assert!(position < end && opened.store.durable() <= end);
+        assert!(matches!(wait(opened.store.sync(end)), Err(Error::NoBatch { .. })), "nothing begins there");
         match i % 4 {
             0 => opened.store.flush(position).expect("writes"),
             1 => {

@@ -78,10 +78,11 @@ async fn serve(context: &Context, args: &Args, data: &Path, actors: Vec<ActorSpe
     // Before anything else: a node whose address is taken leaves no trace.
     let place = Place::take(args.listen).await.map_err(|e| Failure::failed("listen", e, ""))?;
     let watch = args.phases.as_deref().map(phases::write_to).transpose()?;
-    let opening = opening::open(data, || {
+    let open = async || {
         let options = NodeOptions::at(data);
-        NodeOptions { live: args.live.unwrap_or(options.live), watch: watch.clone(), ..options }
-    });
+        Node::open(NodeOptions { live: args.live.unwrap_or(options.live), watch: watch.clone(), ..options }).await
+    };
+    let opening = opening::patiently(data, |waits| tracing::warn!("{waits}"), open);
     let node = tokio::select! {
         node = opening => node?,
         () = signals.next() => return Ok(()),

@@ -1,6 +1,5 @@
 //! `troupe stop`: ends an actor for good, or the node until it is run again.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,9 +55,9 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     tokio::select! {
         stopped = &mut stopping => stopped?,
         () = tokio::time::sleep(QUIET) => {
-            if !args.node && !args.now && !context.out.json {
-                // Where standard error is closed, nobody waits for a word.
-                let _ = writeln!(std::io::stderr(), "{what} is in a turn, which ends first; `troupe stop {what} --now` cuts it");
+            if !args.node && !args.now {
+                let what = format!("{what} is in a turn, which ends first; `troupe stop {what} --now` cuts it");
+                context.out.progress(&what);
             }
             stopping.await?
         }

@@ -3,7 +3,7 @@
 //! What stands here stands in the log's table too, from the batch that ended the message. Of one actor so many are kept as its
 //! mailbox holds, at least [`LEAST_KEPT`]; then the oldest goes for each new one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -52,10 +52,18 @@ impl DeadLetter {
     }
 }
 
-/// All of a node, the oldest of each actor first.
+/// All of a node, the oldest of each actor first; those of earlier processes come before all others.
 #[derive(Debug, Default)]
 pub struct DeadLetters {
-    letters: Mutex<HashMap<ActorId, Vec<DeadLetter>>>,
+    letters: Mutex<BTreeMap<ActorId, Mine>>,
+}
+
+/// Those of one actor.
+#[derive(Debug, Default)]
+struct Mine {
+    added: u64,
+    by_age: BTreeMap<u64, DeadLetter>,
+    ages: HashMap<MessageId, u64>,
 }
 
 impl DeadLetters {
@@ -63,8 +71,11 @@ impl DeadLetters {
     pub fn add(&self, letter: DeadLetter) {
         let mut letters = self.letters.lock();
         let mine = letters.entry(letter.actor.clone()).or_default();
-        mine.retain(|other| other.message.id != letter.message.id);
-        mine.push(letter);
+        mine.added += 1;
+        if let Some(before) = mine.ages.insert(letter.message.id, mine.added) {
+            mine.by_age.remove(&before);
+        }
+        mine.by_age.insert(mine.added, letter);
     }
 
     /// The oldest of an actor that must go for `more` new ones, if its mailbox holds `mailbox` messages. They stay until
@@ -72,36 +83,31 @@ impl DeadLetters {
     pub fn surplus(&self, actor: &ActorId, more: usize, mailbox: u32) -> Vec<DeadLetter> {
         let most = LEAST_KEPT.max(mailbox as usize);
         let letters = self.letters.lock();
-        let mine = letters.get(actor).map_or(&[][..], Vec::as_slice);
-        let surplus = (mine.len() + more).saturating_sub(most).min(mine.len());
-        mine[..surplus].to_vec()
+        let Some(mine) = letters.get(actor) else { return Vec::new() };
+        let surplus = (mine.by_age.len() + more).saturating_sub(most);
+        mine.by_age.values().take(surplus).cloned().collect()
     }
 
     /// All, by actor.
     pub fn list(&self) -> Vec<DeadLetter> {
-        let mut all: Vec<Vec<DeadLetter>> = self.letters.lock().values().cloned().collect();
-        all.sort_by(|one, other| {
-            let actor = |letters: &Vec<DeadLetter>| letters.first().map(|letter| letter.actor.clone());
-            actor(one).cmp(&actor(other))
-        });
-        all.concat()
+        self.letters.lock().values().flat_map(|mine| mine.by_age.values()).cloned().collect()
     }
 
     /// Those of one actor.
     pub fn of(&self, actor: &ActorId) -> Vec<DeadLetter> {
-        self.letters.lock().get(actor).cloned().unwrap_or_default()
+        self.letters.lock().get(actor).map(|mine| mine.by_age.values().cloned().collect()).unwrap_or_default()
     }
 
     /// Takes one out: nobody else finds it from here on.
     pub fn take(&self, actor: &ActorId, message: MessageId) -> Option<DeadLetter> {
         let mut letters = self.letters.lock();
         let mine = letters.get_mut(actor)?;
-        let at = mine.iter().position(|letter| letter.message.id == message)?;
-        let letter = mine.remove(at);
-        if mine.is_empty() {
+        let age = mine.ages.remove(&message)?;
+        let letter = mine.by_age.remove(&age);
+        if mine.by_age.is_empty() {
             letters.remove(actor);
         }
-        Some(letter)
+        letter
     }
 }
 
