@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -74,6 +75,48 @@ fn a_sleeping_turn_is_waited_for_or_cut_and_what_waited_can_be_sent_again() {
     here.run(&["dead", "show", "actor", "what"]).err(1);
     here.run(&["dead", "drop", "actor"]).err(2);
     here.run(&["stop", "--node", "--now"]).err(2);
+    node.stop();
+}
+
+/// "Re-sent, a message is in the inbox and no dead letter any more in one batch": at whatever moment the node is killed.
+#[test]
+fn killed_in_the_middle_of_a_resend_a_letter_is_dead_or_handled_once() {
+    const ROUNDS: usize = 16;
+    let here = Folder::new();
+    here.manifest("troupe.toml", "sleeper", "[limits]\ndeadline = \"none\"\n");
+    let mut node = here.node(&["--phases", "phases"]);
+    let mut calling = here.command(&["call", "actor", "nap", "3600000"]);
+    let calling = calling.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until_it_sleeps(&here);
+    let sent: Vec<String> =
+        (0..ROUNDS).map(|_| here.run(&["send", "actor", "nap", "0"]).ok().trim().to_owned()).collect();
+    here.run(&["stop", "actor", "--now"]).ok();
+    calling.wait_with_output().unwrap();
+    here.run(&["start", "troupe.toml"]).ok();
+    let mut acknowledged = Vec::new();
+    for (round, message) in sent.iter().enumerate() {
+        let mut resend = here.command(&["dead", "resend", "actor", message]);
+        let mut resend = resend.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Later in each round: before it has asked, in the middle, after its answer.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_micros(500) * round as u32 {
+            std::hint::spin_loop();
+        }
+        node.kill();
+        if resend.wait().unwrap().success() {
+            acknowledged.push(message);
+        }
+        node = here.node(&[]);
+    }
+    let dead: Vec<String> = lines(here.run(&["dead", "list", "--json"]))
+        .iter()
+        .map(|letter| letter["id"].as_str().unwrap().to_owned())
+        .filter(|id| sent.contains(id))
+        .collect();
+    assert!(acknowledged.iter().all(|message| !dead.contains(message)), "{acknowledged:?} {dead:?}");
+    let handled = here.run(&["call", "actor", "count"]).ok();
+    assert_eq!(handled, (2 * (ROUNDS - dead.len())).to_string(), "each that is not dead, once");
+    println!("{} acknowledged, {} dead", acknowledged.len(), dead.len());
     node.stop();
 }
 

@@ -21,7 +21,7 @@ async fn tables_grow_to_exactly_their_limit() {
         }
         assert_eq!(ask(&node, &name, "grow", "1").await.unwrap(), "refused");
         assert_eq!(ask(&node, &name, "grow", "0").await.unwrap(), format!("ok {grown}"), "the actor goes on");
-        assert_eq!(node.actor(&id(&name)).unwrap().faults, 0, "the guest sees -1");
+        assert_eq!(node.actor(&id(&name)).await.unwrap().faults, 0, "the guest sees -1");
         replay(&node, &name, "tables").await.unwrap();
         taken.push(grown);
     }
@@ -40,7 +40,7 @@ async fn a_turn_that_writes_more_than_max_turn_journal_faults_and_is_undone() {
     let error = ask(&node, "faulty", "log-flood", "100000").await.unwrap_err();
     let CallError::Faulted { cause, committed: false } = &error else { panic!("{error}") };
     assert!(cause.starts_with("limit: ") && cause.contains("max-turn-journal = 16KiB"), "{cause}");
-    let records = node.actor(&id("faulty")).unwrap().next.0;
+    let records = node.actor(&id("faulty")).await.unwrap().next.0;
     assert!(records < 1000, "it stopped at the limit, not after {records} records");
     assert_eq!(ask(&node, "faulty", "log-flood", "10").await.unwrap(), "logged", "the limit is a turn's");
     verified(&node, "faulty").await;

@@ -93,7 +93,7 @@ async fn sleeps() -> SimDisk {
     node.start(spec("sleeper", "sleeper")).await.unwrap();
     ask(&node, "sleeper", "nap", "1").await.unwrap();
     let sleeper = id("sleeper");
-    let napping = begun(node.call(&sleeper, Outgoing::new("nap", &b"50"[..]).key("nap"))).await;
+    let napping = begun(node.call(&sleeper, Outgoing::new("nap", &b"400"[..]).key("nap"))).await;
     sleeping(&node, 1).await;
     node.cast(&sleeper, Outgoing::new("nap", &b"1"[..])).await.unwrap();
     drop(napping);
@@ -120,7 +120,7 @@ fn failed_starts(disk: &SimDisk, starts: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_three_starts_that_did_not_end_the_resumption_an_actor_is_quarantined() {
-    let nap = || Outgoing::new("nap", &b"50"[..]).key("nap");
+    let nap = || Outgoing::new("nap", &b"400"[..]).key("nap");
     let resumed = sleeps().await;
     failed_starts(&resumed, 2);
     let node = node_on(&resumed).await;
@@ -183,7 +183,7 @@ async fn a_start_that_ends_the_node_while_it_resumes_a_turn_is_counted() {
             cut.cut_after(operations);
             let Ok(node) = Node::open(options(&cut)).await else { continue };
             // It is answered, or told that the node has ended: what was to be written is, or never will be.
-            let _ = node.call(&id("sleeper"), Outgoing::new("nap", &b"50"[..]).key("nap")).await;
+            let _ = node.call(&id("sleeper"), Outgoing::new("nap", &b"400"[..]).key("nap")).await;
             let cut = power_cut(node, &cut);
             if failed(&cut) == starts {
                 disk = cut;
@@ -192,7 +192,7 @@ async fn a_start_that_ends_the_node_while_it_resumes_a_turn_is_counted() {
         }
     }
     let node = node_on(&disk).await;
-    while node.actor(&id("sleeper")).unwrap().status != "quarantined" {
+    while node.actor(&id("sleeper")).await.unwrap().status != "quarantined" {
         tokio::task::yield_now().await;
     }
     unavailable(&node, "sleeper", "3 starts did not end the resumption of the turn at record ").await;

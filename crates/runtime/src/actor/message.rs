@@ -173,7 +173,7 @@ pub enum CallError {
     /// The actor faulted in the turn of this message, and the message was given up.
     #[error("the actor faulted: {cause}{}", if *.committed { " (part of the turn had been committed)" } else { "" })]
     Faulted {
-        /// trap, out-of-fuel, deadline, exit or limit, and in words what happened.
+        /// trap, out-of-fuel, deadline, exit, limit or kill, and in words what happened.
         cause: String,
         /// True if a step of the turn was committed.
         committed: bool,
