@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod bases;
+mod changes;
 mod components;
 mod counter;
 mod crash;

@@ -320,6 +320,31 @@ impl Checkpoint {
     }
 }
 
+/// Body of [`Kind::Change`](crate::record::Kind::Change): what the actor lives under from here on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// When.
+    pub wall: WallTime,
+    /// All grants, limits and settings, encoded as in the genesis record.
+    pub config: &'a [u8],
+}
+
+impl<'a> Change<'a> {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.wall.0);
+        put_bytes(out, self.config);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &'a [u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let change = Self { wall: WallTime(r.u64()?), config: r.bytes()? };
+        r.finish()?;
+        Ok(change)
+    }
+}
+
 /// How a host call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome<'a> {
@@ -401,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn genesis_base_checkpoint_and_fault_read_back_and_refuse_cut_bytes() {
+    fn genesis_base_checkpoint_change_and_fault_read_back_and_refuse_cut_bytes() {
         let genesis = Genesis {
             actor: ActorId::parse("bank/acct-1").unwrap(),
             incarnation: Incarnation(3),
@@ -432,6 +457,11 @@ mod tests {
         checkpoint.encode(&mut body);
         assert_eq!(Checkpoint::decode(&body), Ok(checkpoint));
         cut_everywhere(&body, Checkpoint::decode);
+
+        let mut body = Vec::new();
+        Change { wall: WallTime(7), config: b"settings" }.encode(&mut body);
+        assert_eq!(Change::decode(&body), Ok(Change { wall: WallTime(7), config: b"settings" }));
+        cut_everywhere(&body, |body| Change::decode(body).map(drop));
 
         let fault =
             Fault { cause: FaultCause::OutOfFuel, text: "used up".into(), first_undone: Seq(4), disposition: 2 };

@@ -11,13 +11,11 @@ pub mod phases;
 mod stopping;
 mod typed;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use troupe_log::codec::Reader;
 use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Position, Seq, Table};
@@ -26,9 +24,10 @@ use self::core::{Core, Parts};
 pub use self::listing::ActorInfo;
 use self::phases::{During, Phase};
 use crate::actor::cell::{Cell, Life, Status, Tip};
+use crate::actor::change::{Change, Changed};
 use crate::actor::config::{ActorEntry, Config};
 use crate::actor::cut::Cut;
-use crate::actor::keys::{self, Keys, Looked};
+use crate::actor::keys::{self, Looked};
 use crate::actor::mailbox::Next;
 use crate::actor::message::{Answer, CLIENT, CallError, Envelope, Gate, Message, MessageId, MessageKind};
 use crate::actor::promise::{self, Promise};
@@ -146,6 +145,8 @@ pub struct Started {
     pub incarnation: Incarnation,
     /// True if it was there and goes on.
     pub resumed: bool,
+    /// What changed of the settings that it had lived under, in words.
+    pub changed: Vec<String>,
 }
 
 /// A message that was accepted, perhaps not yet durably.
@@ -258,6 +259,11 @@ impl Node {
                 let mut life = cell.life.lock();
                 if life.about.incarnation.0 == incarnation {
                     life.tip.base = Seq(seq);
+                    // Before settings could change, an entry had none.
+                    life.base_config = match input.rest() {
+                        [] => Some(life.config.clone()),
+                        config => Some(Arc::new(Config::decode(config).map_err(|_| corrupt("bases"))?)),
+                    };
                 }
             }
         }
@@ -396,12 +402,9 @@ impl Node {
         let there = self.core.cell(&spec.id);
         if let Some(cell) = &there
             && !fresh
-            && let Some((incarnation, tail)) = goes_on(cell, code.inspection.digest, &config)?
+            && let Some((incarnation, changed)) = self.go_on(cell, code.inspection.digest, &config).await?
         {
-            if let Some(tail) = tail {
-                self.core.store.sync(tail).await?;
-            }
-            return Ok(Started { id: spec.id, incarnation, resumed: true });
+            return Ok(Started { id: spec.id, incarnation, resumed: true, changed });
         }
         crate::host::wasi::check(&spec.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
         self.core.room(there.as_deref())?;
@@ -451,7 +454,41 @@ impl Node {
             Err(_) => return Err(Error::Internal { what: format!("{} was not started", spec.id) }),
         };
         gate.open(&*self.core.store).await?;
-        Ok(Started { id: spec.id, incarnation, resumed: false })
+        Ok(Started { id: spec.id, incarnation, resumed: false, changed: Vec::new() })
+    }
+
+    /// Goes on with an actor that is there, between two of its turns under these settings if they are others. None if it has ended.
+    async fn go_on(
+        &self,
+        cell: &Arc<Cell>,
+        offered: Digest,
+        config: &Config,
+    ) -> Result<Option<(Incarnation, Vec<String>)>> {
+        let mut changed = Vec::new();
+        loop {
+            let Some(there) = goes_on(cell, offered, config)? else { return Ok(None) };
+            if there.same {
+                if let Some(tail) = there.tail {
+                    self.core.store.sync(tail).await?;
+                }
+                return Ok(Some((there.incarnation, changed)));
+            }
+            crate::host::wasi::check(&config.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
+            let (done, heard) = oneshot::channel();
+            if cell.mailbox.ask(Next::Change(Box::new(Change { config: config.clone(), done }))) {
+                self.core.schedule(cell.clone());
+            }
+            match heard.await {
+                Ok(Ok(Changed { gate, changes })) => {
+                    gate.open(&*self.core.store).await?;
+                    changed = changes;
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(_) if self.core.is_closing() => return Err(Error::Closing),
+                // Its executor ended for another reason: how it is now decides.
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
     }
 
     /// Ends the executor of an actor that is there, between two turns, and takes its place.
@@ -735,34 +772,34 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         grants: config.grants.clone(),
         limits: config.limits.clone(),
         parent: entry.parent.clone(),
-        promised: Mutex::new(HashMap::new()),
-        keys: Mutex::new(Keys::default()),
-        seen: AtomicU64::new(0),
+        promised: Arc::default(),
+        keys: Arc::default(),
+        seen: Arc::default(),
         cut: Cut::default(),
     };
     let status = match &entry.stopped {
         Some(reason) => Status::Stopped(reason.clone()),
         None => Status::Ready,
     };
-    Life {
-        about: Arc::new(about),
-        config: Arc::new(config),
-        entry,
-        code: None,
-        tip,
-        status,
-        last_fault: None,
-        no_base: None,
-    }
+    let (about, config) = (Arc::new(about), Arc::new(config));
+    Life { about, config, base_config: None, entry, code: None, tip, status, last_fault: None, no_base: None }
 }
 
 fn being_started(id: &ActorId) -> Error {
     Error::Invalid { what: format!("{id} is being started by another") }
 }
 
-/// The life of an actor that is there, and the end of its journal, if a start with this component and these settings means it;
-/// none if it has ended.
-fn goes_on(cell: &Cell, offered: Digest, config: &Config) -> Result<Option<(Incarnation, Option<Position>)>> {
+/// An actor that is there.
+struct There {
+    incarnation: Incarnation,
+    /// The end of its journal.
+    tail: Option<Position>,
+    /// Whether it lives under the settings that are asked for.
+    same: bool,
+}
+
+/// The life of an actor that a start with this component and these settings means; none if it has ended.
+fn goes_on(cell: &Cell, offered: Digest, config: &Config) -> Result<Option<There>> {
     let life = cell.life.lock();
     let actor = cell.id.clone();
     match &life.status {
@@ -773,13 +810,12 @@ fn goes_on(cell: &Cell, offered: Digest, config: &Config) -> Result<Option<(Inca
     if life.entry.component != offered {
         return Err(Error::OtherComponent { actor, there: life.entry.component, offered });
     }
-    if *life.config != *config {
-        return Err(Error::OtherSettings { actor, what: "other settings than the manifest's".to_owned() });
-    }
+    life.config.may_become(config).map_err(|what| Error::OtherSettings { actor: actor.clone(), what })?;
     if life.tip.tail.is_none() && config.mode != Mode::Off {
         return Err(being_started(&actor));
     }
-    Ok(Some((life.about.incarnation, life.tip.tail)))
+    let same = *life.config == *config;
+    Ok(Some(There { incarnation: life.about.incarnation, tail: life.tip.tail, same }))
 }
 
 /// The keys go on in the next life; what was promised by tokens is answered with a fault when it begins.

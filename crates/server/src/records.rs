@@ -5,9 +5,12 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use troupe_log::body::{Base, CallHead, Checkpoint, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind};
+use troupe_log::body::{
+    Base, CallHead, Change, Checkpoint, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind,
+};
 use troupe_log::codec::{self, Reader};
 use troupe_log::{Head, Kind, Record};
+use troupe_runtime::actor::config::Config;
 use troupe_runtime::actor::message::Message;
 use troupe_runtime::boundary::{Registry, Tag};
 use troupe_runtime::replay::player::describe_outcome;
@@ -150,10 +153,25 @@ fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>
             let input = format!("head before it {}, base {}", hex(&point.head_before), point.base);
             Words::new(format!("first kept record {}", point.first_kept), input)
         }
-        Kind::Redaction | Kind::Change | Kind::Derived | Kind::Upgrade => {
-            Words::new("", format!("{} bytes", body.len()))
+        Kind::Change => {
+            let change = Change::decode(body)?;
+            match Config::decode(change.config) {
+                Ok(config) => Words::new("from here on", settings(&config)),
+                Err(_) => Words::new("", format!("{} bytes", body.len())),
+            }
         }
+        Kind::Redaction | Kind::Derived | Kind::Upgrade => Words::new("", format!("{} bytes", body.len())),
     })
+}
+
+/// The settings in one line; values of the environment may be secrets and are left out.
+fn settings(config: &Config) -> String {
+    let text = format!("{}{}", config.limits.to_toml(), config.grants.to_toml());
+    let shown = text.lines().map(|line| match line.split_once(" = ") {
+        Some(("environment", value)) if value != "false" => "environment = ...",
+        _ => line,
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn genesis(genesis: &Genesis) -> Words {

@@ -130,6 +130,9 @@ pub struct Started {
     pub incarnation: u32,
     /// True if it goes on where it was.
     pub resumed: bool,
+    /// Settings that are others from now on, each with what it was and what it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
 }
 
 /// The actors that were started.

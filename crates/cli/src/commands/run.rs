@@ -30,8 +30,8 @@ Examples:
   troupe run --data /var/lib/troupe --listen 127.0.0.1:7000 app/troupe.toml
   troupe run --fresh               begins a new life of each actor of the manifest
 
-Run again with the same manifest, every actor goes on where it was, kill -9 or not. With another component it stops
-and says so: --fresh forgets the state.")]
+Run again with the same manifest, every actor goes on where it was, kill -9 or not; with other limits, grants or policies it
+goes on under those. With another component it stops and says so: --fresh forgets the state.")]
 pub struct Args {
     /// A manifest, a folder with troupe.toml, or a component [default: this folder]
     source: Option<PathBuf>,
@@ -150,7 +150,10 @@ async fn announce(context: &Context, node: &Node, server: &Server, started: &[St
     if context.out.json {
         let actors: Vec<_> = started
             .iter()
-            .map(|s| json!({ "id": s.id.as_str(), "incarnation": s.incarnation.0, "resumed": s.resumed }))
+            .map(|s| {
+                let (id, incarnation) = (s.id.as_str(), s.incarnation.0);
+                json!({ "id": id, "incarnation": incarnation, "resumed": s.resumed, "changed": s.changed })
+            })
             .collect();
         context.out.value(&json!({
             "node": node.id().to_string(), "address": server.address(), "data": node.data(), "pid": std::process::id(),
@@ -166,6 +169,9 @@ async fn announce(context: &Context, node: &Node, server: &Server, started: &[St
             .find(|s| s.id == actor.id)
             .map_or("there", |s| if s.resumed { "goes on" } else { "started" });
         context.out.line(format!("  {} {how} ({}, {} records)", actor.id, actor.status, actor.next));
+    }
+    for actor in started.iter().filter(|actor| !actor.changed.is_empty()) {
+        context.out.line(format!("{} settings changed: {}", actor.id, actor.changed.join(", ")));
     }
     context.out.line("Ctrl-C stops it; `troupe run` goes on");
     Ok(())

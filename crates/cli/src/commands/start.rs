@@ -43,6 +43,9 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         } else {
             let how = if actor.resumed { "goes on" } else { "started" };
             context.out.line(format!("{} {how} (incarnation {})", actor.id, actor.incarnation));
+            if !actor.changed.is_empty() {
+                context.out.line(format!("{} settings changed: {}", actor.id, actor.changed.join(", ")));
+            }
         }
     }
     Ok(())

@@ -34,6 +34,8 @@ pub struct Life {
     pub about: Arc<About>,
     /// What it lives under.
     pub config: Arc<Config>,
+    /// What it lived under at its newest base; none if it has none.
+    pub base_config: Option<Arc<Config>>,
     /// What the actors table says.
     pub entry: ActorEntry,
     /// Its code, once loaded.

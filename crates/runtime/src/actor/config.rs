@@ -7,6 +7,7 @@ use std::time::Duration;
 use troupe_log::codec::{self, Reader, put_str, put_u8, put_u32, put_u64};
 use troupe_log::{ActorId, Digest, Incarnation};
 
+use crate::manifest::units::write_duration;
 use crate::manifest::{ActorSpec, Grants, Keep, Limits, Mode, OnFault, Snapshots, Supervision};
 
 /// The settings of one actor.
@@ -43,6 +44,62 @@ impl Config {
             snapshots: spec.snapshots.clone(),
             bind: spec.bind.clone(),
         }
+    }
+
+    /// What differs from these settings to `other`, by the names of the manifest: `limits.fuel 5 -> 6`. Values of the environment
+    /// may be secrets and are left out.
+    pub fn differences(&self, other: &Config) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut one = |section: &str, key: &str, before: String, now: String| {
+            if before != now && (section, key) == ("grants", "environment") {
+                all.push("grants.environment".to_owned());
+            } else if before != now {
+                all.push(format!("{section}.{key} {before} -> {now}"));
+            }
+        };
+        let texts = [
+            ("limits", self.limits.to_toml(), other.limits.to_toml()),
+            ("grants", self.grants.to_toml(), other.grants.to_toml()),
+        ];
+        for (section, before, now) in &texts {
+            // Both have every key, in one order.
+            for (before, now) in before.lines().zip(now.lines()) {
+                let ((key, before), (_, now)) = (key_and_value(before), key_and_value(now));
+                one(section, key, before.to_owned(), now.to_owned());
+            }
+        }
+        let (was, is) = (&self.supervision, &other.supervision);
+        one("supervision", "on-fault", on_fault(was.on_fault), on_fault(is.on_fault));
+        one("supervision", "attempts", was.attempts.to_string(), is.attempts.to_string());
+        one("supervision", "max-restarts", was.max_restarts.to_string(), is.max_restarts.to_string());
+        one("supervision", "window", write_duration(was.window), write_duration(is.window));
+        let (was, is) = (&self.snapshots, &other.snapshots);
+        one("snapshots", "keep", keep(was.keep), keep(is.keep));
+        one("snapshots", "max-replay", was.max_replay.to_string(), is.max_replay.to_string());
+        let imports: std::collections::BTreeSet<_> = self.bind.keys().chain(other.bind.keys()).collect();
+        for import in imports {
+            let bound =
+                |config: &Config| config.bind.get(import).map_or("none".to_owned(), |actor| format!("{actor:?}"));
+            one("bind", &format!("{import:?}"), bound(self), bound(other));
+        }
+        all
+    }
+
+    /// Whether a living actor can go on under `other`; the error says what cannot change.
+    pub fn may_become(&self, other: &Config) -> Result<(), String> {
+        if self.mode != other.mode {
+            return Err(format!("journal = \"{}\", the manifest says \"{}\"", self.mode, other.mode));
+        }
+        if self.first_state != other.first_state {
+            return Err(format!("the first state {:?}, the manifest says {:?}", self.first_state, other.first_state));
+        }
+        if self.mode == Mode::Off && self != other {
+            return Err(format!(
+                "journal = \"off\", so that nothing would bring it back under {}",
+                self.differences(other).join(", ")
+            ));
+        }
+        Ok(())
     }
 
     /// The bytes of them: the body of `config` in a genesis record (docs/journal-format.md).
@@ -193,6 +250,28 @@ impl ActorEntry {
     }
 }
 
+fn on_fault(policy: OnFault) -> String {
+    let name = match policy {
+        OnFault::Restore => "restore",
+        OnFault::Skip => "skip",
+        OnFault::Fresh => "fresh",
+        OnFault::Stop => "stop",
+    };
+    name.to_owned()
+}
+
+fn keep(keep: Keep) -> String {
+    match keep {
+        Keep::All => "all".to_owned(),
+        Keep::Base => "base".to_owned(),
+        Keep::For(time) => write_duration(time),
+    }
+}
+
+fn key_and_value(line: &str) -> (&str, &str) {
+    line.split_once(" = ").unwrap_or((line, ""))
+}
+
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -210,6 +289,32 @@ mod tests {
         let config = Config::of(&spec);
         assert_eq!(Config::decode(&config.encode()), Ok(config.clone()));
         assert!(Config::decode(&config.encode()[..40]).is_err());
+        let mut other = config.clone();
+        assert_eq!(config.differences(&other), Vec::<String>::new());
+        other.limits.fuel = 7;
+        other.grants.clocks = false;
+        other.snapshots.keep = Keep::All;
+        other.supervision.attempts = NonZeroU32::MIN;
+        other.bind.clear();
+        let vars = BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]);
+        other.grants.environment = Some(crate::manifest::Environment { vars, inherit: Vec::new() });
+        let changes = [
+            "limits.fuel 1000000000 -> 7",
+            "grants.clocks true -> false",
+            "grants.environment",
+            "supervision.attempts 3 -> 1",
+            "snapshots.keep 1m -> all",
+            "bind.\"bank:ledger/account\" \"default/acct\" -> none",
+        ];
+        assert_eq!(config.differences(&other), changes);
+        assert_eq!(config.may_become(&other), Ok(()));
+        for (mode, word) in [(Mode::Off, "off"), (Mode::Buffered, "buffered")] {
+            let why = config.may_become(&Config { mode, ..config.clone() }).unwrap_err();
+            assert!(why.contains("durable") && why.contains(word), "{why}");
+        }
+        assert!(config.may_become(&Config { first_state: "red".to_owned(), ..config.clone() }).is_err());
+        let off = Config { mode: Mode::Off, ..config.clone() };
+        assert!(off.may_become(&Config { mode: Mode::Off, ..other }).unwrap_err().contains("limits.fuel"));
         let entry = ActorEntry {
             incarnation: Incarnation(3),
             component: Digest::of(b"x"),

@@ -108,7 +108,7 @@ impl Executor {
     }
 
     /// What commits for an actor without instance.
-    fn bodiless(&self) -> Guest {
+    pub(super) fn bodiless(&self) -> Guest {
         let (about, tip) = {
             let life = self.cell.life.lock();
             (life.about.clone(), life.tip)

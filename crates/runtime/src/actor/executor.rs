@@ -16,6 +16,7 @@ use troupe_log::{Kind, NodeTime, Seq, Table};
 
 use super::burial::{Burial, bury};
 use super::cell::{Cell, Status, Tip};
+use super::change::base_entry;
 use super::config::ActorEntry;
 use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
@@ -58,6 +59,7 @@ impl Executor {
                     }
                 }
                 Next::Snapshot => Box::pin(self.make_base()).await,
+                Next::Change(change) => self.change(*change),
                 Next::Evict => {
                     if !evictable(&self.cell) {
                         continue;
@@ -101,6 +103,12 @@ impl Executor {
     pub(super) fn drop_instance(&mut self) {
         self.live = None;
         self.permit = None;
+    }
+
+    /// The same when what the actor lives under changes: it may make bases where it could not.
+    pub(super) fn give_up_instance(&mut self) {
+        self.drop_instance();
+        self.no_base = false;
     }
 
     /// Fuel and deadline of a turn.
@@ -567,6 +575,7 @@ impl Executor {
                 let mut life = self.cell.life.lock();
                 life.tip.base = start;
                 life.no_base = None;
+                life.base_config = Some(life.config.clone());
                 drop(life);
                 self.since_base = 0;
             }
@@ -632,9 +641,8 @@ impl Executor {
             rest,
         };
         guest.recorder.step.record(Kind::Base, |out| base.encode(out));
-        let mut value = live.guest().about.incarnation.0.to_le_bytes().to_vec();
-        value.extend_from_slice(&start.0.to_le_bytes());
-        let guest = live.guest();
+        let config = self.cell.life.lock().config.clone();
+        let value = base_entry(guest.about.incarnation.0, start.0, &config);
         guest.put(Table::BASES, self.cell.id.as_str().as_bytes(), &value);
         guest.commit_turn().map_err(|error| Fall::Halted(format!("{error:#}")))?;
         Ok((live, start))

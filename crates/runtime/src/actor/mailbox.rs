@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 
+use super::change::Change;
 use super::cut::Cut;
 use super::message::{Envelope, ReplyTo};
 use super::task::Task;
@@ -26,6 +27,8 @@ pub enum Next {
     Stop(String),
     /// Make a base now.
     Snapshot,
+    /// Live under other settings from now on.
+    Change(Box<Change>),
     /// The node is closing.
     Close,
 }
@@ -60,6 +63,7 @@ struct State {
     running: bool,
     evict: bool,
     snapshot: bool,
+    changes: VecDeque<Box<Change>>,
     close: bool,
     closed: bool,
     stop: Option<String>,
@@ -162,6 +166,7 @@ impl Mailbox {
             Next::Message(envelope) => state.queue.push_back(envelope),
             Next::Evict => state.evict = true,
             Next::Snapshot => state.snapshot = true,
+            Next::Change(change) => state.changes.push_back(change),
             Next::Close => state.close = true,
             Next::Stop(reason) => state.stop = Some(reason),
         }
@@ -182,7 +187,7 @@ impl Mailbox {
     /// True if messages wait or something was asked for and no executor runs: one is needed. Marks it as running.
     pub fn wake(&self) -> bool {
         let state = self.state.lock();
-        if state.queue.is_empty() && state.stop.is_none() {
+        if state.queue.is_empty() && state.stop.is_none() && state.changes.is_empty() {
             return false;
         }
         rouse(state)
@@ -215,7 +220,11 @@ impl Mailbox {
     /// True if an executor holds an instance and has nothing to do.
     pub fn idle(&self) -> bool {
         let state = self.state.lock();
-        self.idle.load(Relaxed) && !state.evict && state.queue.is_empty() && state.reserved == 0
+        self.idle.load(Relaxed)
+            && !state.evict
+            && state.changes.is_empty()
+            && state.queue.is_empty()
+            && state.reserved == 0
     }
 
     /// True while an executor runs.
@@ -234,6 +243,9 @@ impl Mailbox {
         // Asked for before a stop, it is made before it.
         if std::mem::take(&mut state.snapshot) {
             return Poll::Ready(Next::Snapshot);
+        }
+        if let Some(change) = state.changes.pop_front() {
+            return Poll::Ready(Next::Change(change));
         }
         if let Some(reason) = state.stop.take() {
             return Poll::Ready(Next::Stop(reason));
@@ -260,7 +272,7 @@ impl Mailbox {
     /// The executor ends. False if something came meanwhile and it must go on.
     pub fn rest(&self) -> bool {
         let mut state = self.state.lock();
-        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot {
+        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot || !state.changes.is_empty() {
             return false;
         }
         state.running = false;
@@ -279,7 +291,13 @@ impl Mailbox {
         self.idle.store(false, Relaxed);
         state.task = None;
         state.parked = false;
+        state.changes.clear();
         state.ending.clear();
+    }
+
+    /// Other settings: room for so many messages from now on. What waits stays.
+    pub fn resize(&self, limit: NonZeroU32) {
+        self.state.lock().limit = limit.get();
     }
 
     /// Waits until no executor runs.

@@ -5,6 +5,7 @@
 
 mod burial;
 pub mod cell;
+pub mod change;
 pub mod config;
 pub mod cut;
 mod ending;

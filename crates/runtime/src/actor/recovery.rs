@@ -3,10 +3,13 @@
 //! Recovery is replay: each turn that ended in order is run against its records, faulted ones are skipped. An open turn is run
 //! against what it has and goes on live behind it. A difference, or three starts that did not end the resumption, quarantines.
 
+use std::sync::Arc;
+
 use troupe_log::Kind;
 use troupe_log::body::TurnKind;
 use troupe_log::record::records;
 
+use super::config::Config;
 use super::executor::{Executor, describe};
 use super::live::{Bounds, Fall};
 use super::turn;
@@ -40,10 +43,12 @@ impl Executor {
             let code = self.core.components.get(digest).await?;
             self.cell.life.lock().code = Some(code);
         }
-        let (about, first_state) = {
+        let (about, first_state, base_config, settings) = {
             let life = self.cell.life.lock();
-            (life.about.clone(), life.config.first_state.clone())
+            let settings = life.entry.config.clone();
+            (life.about.clone(), life.config.first_state.clone(), life.base_config.clone(), settings)
         };
+        let present = about.clone();
         let reader = self.core.store.journal(&self.cell.id, incarnation, tail, tip.base)?;
         let mut turns = Turns::new(Source::Store(reader));
         let recorder = Recorder::new(Recording::On, tip.chain, self.core.registry.clone());
@@ -54,14 +59,30 @@ impl Executor {
         let store = self.core.store.clone();
         let blobs = move |digest: &troupe_log::Digest| store.blob(digest).ok();
         let mut open = None;
+        if let Some(config) = base_config.filter(|_| tip.base.0 > 0) {
+            player.settle(Arc::new(present.under(&config)));
+        }
         while let Some(item) = turns.next_item()? {
-            let Item::Turn(past) = item else {
-                if let Item::Other { seq, kind: Some(Kind::Base), body } = &item
-                    && let Some(live) = player.live()
-                {
-                    live.state = base_state(*seq, body)?;
+            let past = match item {
+                Item::Turn(past) => past,
+                Item::Genesis(genesis) if tip.base.0 == 0 && genesis.config != settings => {
+                    let config = Config::decode(&genesis.config).map_err(|why| Error::Unreplayable {
+                        why: format!("the settings in its genesis record: {why}"),
+                    })?;
+                    player.settle(Arc::new(present.under(&config)));
+                    continue;
                 }
-                continue;
+                Item::Other { seq, kind: Some(Kind::Base), body } => {
+                    if let Some(live) = player.live() {
+                        live.state = base_state(seq, &body)?;
+                    }
+                    continue;
+                }
+                Item::Other { seq, kind: Some(Kind::Change), body } if seq >= tip.base => {
+                    player.change(seq, &body)?;
+                    continue;
+                }
+                Item::Genesis(_) | Item::Other { .. } => continue,
             };
             // What stands before the base of which only the end is in the first part.
             if past.began < tip.base {
@@ -78,6 +99,7 @@ impl Executor {
             }
         }
         drop(recovery);
+        player.settle(present);
         self.set_since_base(tip.chain.next.0.saturating_sub(tip.base.0));
         match open {
             Some(past) => self.resume(player, past).await,

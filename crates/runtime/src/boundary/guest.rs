@@ -15,6 +15,7 @@ use wasmtime::component::ResourceTable;
 use super::error::{CommitFailed, Denied, LimitReached};
 use super::limiter::Limiter;
 use super::recorder::Recorder;
+use crate::actor::config::Config;
 use crate::actor::cut::Cut;
 use crate::actor::keys::{self, Keys};
 use crate::actor::message::{Answer, CallError, Envelope, Gate, Message, MessageId, ReplyTo};
@@ -72,7 +73,7 @@ pub enum TimerChange {
     Cancel(WaitId),
 }
 
-/// What does not change while an incarnation lives in this process.
+/// What an actor lives under. Settings change between two turns, by another of these that shares what is not a setting.
 pub struct About {
     /// The actor.
     pub id: ActorId,
@@ -87,16 +88,32 @@ pub struct About {
     /// Who spawned it.
     pub parent: Option<ActorId>,
     /// Callers that were promised an answer in a later turn.
-    pub promised: Mutex<HashMap<String, Promise>>,
+    pub promised: Arc<Mutex<HashMap<String, Promise>>>,
     /// Idempotency keys.
-    pub keys: Mutex<Keys>,
+    pub keys: Arc<Mutex<Keys>>,
     /// The end of what its state depends on in the log.
-    pub seen: AtomicU64,
+    pub seen: Arc<AtomicU64>,
     /// Whether the turn in progress is to end now.
     pub cut: Cut,
 }
 
 impl About {
+    /// The same life under these settings.
+    pub fn under(&self, config: &Config) -> About {
+        About {
+            id: self.id.clone(),
+            incarnation: self.incarnation,
+            mode: config.mode,
+            grants: config.grants.clone(),
+            limits: config.limits.clone(),
+            parent: self.parent.clone(),
+            promised: self.promised.clone(),
+            keys: self.keys.clone(),
+            seen: self.seen.clone(),
+            cut: self.cut.clone(),
+        }
+    }
+
     /// What a turn depends on: what its message has seen, and what earlier turns had, for the state has it from them. The
     /// batches of a durable actor lie behind all that it has seen.
     pub fn depends_on(&self, seen: Gate) -> Gate {
@@ -216,6 +233,15 @@ impl Guest {
             batch: Batch::new(),
             tail,
         }
+    }
+
+    /// Goes on under other settings. What the guest holds of its directories it holds of those that are granted now.
+    pub fn settle(&mut self, about: Arc<About>) {
+        self.limiter.set(&about.limits);
+        if let Some(wasi) = &mut self.wasi {
+            wasi.settle(&about);
+        }
+        self.about = about;
     }
 
     /// Where the newest records of the actor are.

@@ -25,6 +25,12 @@ impl Limiter {
         }
     }
 
+    /// Other limits from now on; what is used already stays.
+    pub fn set(&mut self, limits: &Limits) {
+        let Limiter { memory, tables, .. } = *self;
+        *self = Limiter { memory, tables, ..Limiter::new(limits) };
+    }
+
     /// Bytes of linear memory in use.
     pub fn memory(&self) -> usize {
         self.memory

@@ -12,9 +12,7 @@ pub mod turns;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
-use parking_lot::Mutex;
 use troupe_log::body::{Genesis, TurnKind};
 use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq, Store};
 
@@ -25,7 +23,6 @@ use self::turns::{End, Item, PastTurn, Source, Turns};
 use crate::actor::config::Config;
 use crate::actor::cut::Cut;
 use crate::actor::executor::describe;
-use crate::actor::keys::Keys;
 use crate::actor::live::Fall;
 use crate::boundary::{About, AtEnd, Boundary, Recorder, Recording};
 use crate::component::{Cache, Code, Engines, inspect, prepare};
@@ -199,9 +196,9 @@ impl Replay {
             grants: config.grants.clone(),
             limits: config.limits.clone(),
             parent: None,
-            promised: Mutex::default(),
-            keys: Mutex::new(Keys::default()),
-            seen: AtomicU64::new(0),
+            promised: Arc::default(),
+            keys: Arc::default(),
+            seen: Arc::default(),
             cut: Cut::default(),
         });
         let summary = Summary { records: 1, turns: 0 };
@@ -274,6 +271,9 @@ impl Replay {
                     {
                         live.state = player::base_state(seq, &body)?;
                     }
+                    if kind == Some(Kind::Change) {
+                        self.player.change(seq, &body)?;
+                    }
                 }
             }
         }
@@ -322,6 +322,7 @@ impl Replay {
                         live.state = player::base_state(seq, &body)?;
                     }
                 }
+                Item::Other { seq, kind: Some(Kind::Change), body } => player.change(seq, &body)?,
                 _ => {}
             }
         }

@@ -11,6 +11,7 @@ use troupe_log::codec::{self, Reader};
 use troupe_log::{Digest, Seq};
 
 use super::turns::{End, PastTurn};
+use crate::actor::config::Config;
 use crate::actor::live::{Bounds, Fall, Live};
 use crate::boundary::{About, AtEnd, Divergence, Guest, Recorder, Services};
 use crate::component::Code;
@@ -125,6 +126,26 @@ impl Player {
     /// The instance, if there is one.
     pub fn live(&mut self) -> Option<&mut Live> {
         self.live.as_mut()
+    }
+
+    /// What follows is played under these settings.
+    pub fn settle(&mut self, about: Arc<About>) {
+        if Arc::ptr_eq(&about, &self.about) {
+            return;
+        }
+        if let Some(live) = &mut self.live {
+            live.guest().settle(about.clone());
+        }
+        self.about = about;
+    }
+
+    /// The same, read from a change record.
+    pub fn change(&mut self, seq: Seq, body: &[u8]) -> Result<()> {
+        let unreadable = |why: String| Error::Unreplayable { why: format!("the settings in record {seq}: {why}") };
+        let change = troupe_log::body::Change::decode(body).map_err(|error| unreadable(error.to_string()))?;
+        let config = Config::decode(change.config).map_err(unreadable)?;
+        self.settle(Arc::new(self.about.under(&config)));
+        Ok(())
     }
 
     /// Hands the instance over.

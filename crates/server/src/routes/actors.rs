@@ -46,6 +46,7 @@ pub(crate) async fn start(
             id: started.id.to_string(),
             incarnation: started.incarnation.0,
             resumed: started.resumed,
+            changed: started.changed,
         });
     }
     Ok(Out(StartReply { actors }))

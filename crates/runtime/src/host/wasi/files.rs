@@ -86,6 +86,31 @@ impl Files {
         Files { preopens, ..Files::default() }
     }
 
+    /// Other directories are granted from now on, and nothing is open. What was known of the replayed part by a directory that the
+    /// guest still sees by its name is known by the new one.
+    pub(super) fn settle(&mut self, grants: &[FilesystemGrant]) {
+        let before = std::mem::replace(self, Files::new(grants));
+        let now: Vec<Option<usize>> = before
+            .preopens
+            .iter()
+            .enumerate()
+            .map(|(number, old)| {
+                let named = |grant: &FilesystemGrant| grant.guest == old.grant.guest;
+                if grants.get(number).is_some_and(named) { Some(number) } else { grants.iter().position(named) }
+            })
+            .collect();
+        let moved = |origin: Origin| {
+            let preopen = now.get(origin.preopen).copied().flatten()?;
+            Some(Origin { preopen, ..origin })
+        };
+        let descriptors = before.recorded_descriptors.into_iter();
+        self.recorded_descriptors = descriptors.filter_map(|(number, origin)| Some((number, moved(origin)?))).collect();
+        let streams = before.recorded_streams.into_iter();
+        self.recorded_streams = streams
+            .filter_map(|(number, Stream { origin, place })| Some((number, Stream { origin: moved(origin)?, place })))
+            .collect();
+    }
+
     /// The granted directories as new descriptors, with the names that the guest sees.
     pub(super) fn directories(guest: &mut Guest) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let granted = super::wasi(guest).files.preopens.iter();

@@ -57,26 +57,37 @@ pub fn check(grants: &Grants) -> wasmtime::Result<()> {
 
 impl Wasi {
     fn new(about: &About, node: &Arc<dyn Services>) -> Wasi {
-        let mut ctx = WasiCtxBuilder::new();
-        if let Some(granted) = &about.grants.environment {
-            for (name, value) in &granted.vars {
-                ctx.env(name, value);
-            }
-            for name in granted.inherit.iter().filter(|name| !granted.vars.contains_key(*name)) {
-                if let Ok(value) = std::env::var(name) {
-                    ctx.env(name, value);
-                }
-            }
-        }
-        ctx.args(&about.grants.arguments);
         let lines = |level| Arc::new(Lines::new(node.clone(), about.id.clone(), level));
         Wasi {
-            ctx: ctx.build(),
+            ctx: granted(&about.grants),
             stdout: lines(Level::INFO),
             stderr: lines(Level::WARN),
             files: Files::new(&about.grants.filesystem),
         }
     }
+
+    /// Other grants from now on.
+    pub(crate) fn settle(&mut self, about: &About) {
+        self.ctx = granted(&about.grants);
+        self.files.settle(&about.grants.filesystem);
+    }
+}
+
+/// Environment and arguments.
+fn granted(grants: &Grants) -> WasiCtx {
+    let mut ctx = WasiCtxBuilder::new();
+    if let Some(granted) = &grants.environment {
+        for (name, value) in &granted.vars {
+            ctx.env(name, value);
+        }
+        for name in granted.inherit.iter().filter(|name| !granted.vars.contains_key(*name)) {
+            if let Ok(value) = std::env::var(name) {
+                ctx.env(name, value);
+            }
+        }
+    }
+    ctx.args(&grants.arguments);
+    ctx.build()
 }
 
 /// The instance's state.
