@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod bases;
+mod beginnings;
 mod changes;
 mod components;
 mod counter;
@@ -33,6 +34,7 @@ mod modes;
 mod quarantine;
 mod replays;
 mod routing;
+mod save_and_load;
 mod seen;
 mod stopping;
 mod support;

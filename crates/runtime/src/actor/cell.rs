@@ -46,7 +46,7 @@ pub struct Life {
     pub status: Status,
     /// The newest fault, in words.
     pub last_fault: Option<String>,
-    /// Why it could not make a base, if one was tried.
+    /// Why the newest try to make a base came to nothing.
     pub no_base: Option<String>,
 }
 
@@ -66,6 +66,12 @@ pub struct Tip {
 impl Tip {
     /// Of an actor without records.
     pub const START: Tip = Tip { chain: Chain::START, tail: None, base: Seq(0), bytes: 0 };
+
+    /// Behind so many more bytes.
+    pub fn moved(&mut self, chain: Chain, tail: Option<Position>, bytes: u64) {
+        (self.chain, self.tail) = (chain, tail);
+        self.bytes += bytes;
+    }
 }
 
 /// How an actor is.

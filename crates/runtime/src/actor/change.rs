@@ -72,13 +72,12 @@ impl Executor {
         let gate = guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
         self.cell.mailbox.resize(config.limits.mailbox);
         let mut life = self.cell.life.lock();
-        life.tip.chain = guest.recorder.chain();
-        life.tip.tail = guest.tail();
-        life.tip.bytes += guest.turn.journaled;
+        life.tip.moved(guest.recorder.chain(), guest.tail(), guest.turn.journaled);
         if base.0 > 0 && life.base_config.is_none() {
             life.base_config = Some(before);
         }
         life.entry = entry;
+        life.no_base = None;
         live_under(&mut life, config);
         drop(life);
         tracing::info!(actor = %self.cell.id, changes = changes.join(", "), "settings changed");

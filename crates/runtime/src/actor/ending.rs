@@ -1,7 +1,8 @@
 //! The end of an actor's life: its last turn, its dead letters, and what it had promised.
 //!
-//! Promises: all of it is one batch; whoever waited for an answer hears of the end behind that batch. An actor that cannot be
-//! brought back ends too: its journal stays as it is, the tables say that it has stopped.
+//! Promises: what of it waits for nothing is one batch, and an end that a crash cut goes on where it was; whoever waited for an
+//! answer hears of the end behind its last batch. An actor that cannot be brought back ends too: its journal stays as it is, the
+//! tables say that it has stopped.
 
 use troupe_log::body::{self, FaultCause, TurnKind};
 use troupe_log::codec::put_str;
@@ -9,15 +10,25 @@ use troupe_log::{Kind, Table};
 
 use super::burial::{Burial, bury};
 use super::cell::Status;
+use super::config::ActorEntry;
 use super::executor::{Executor, describe, drive, ended_fault, refuse};
 use super::keys;
 use super::live::{Fall, Live};
 use super::message::{CallError, Envelope, Gate};
 use super::turn::{self, About};
 use crate::boundary::{Guest, OPEN_TURNS, Recorder, Recording, inbox_key};
-use crate::contract::Input;
-use crate::error::Error;
+use crate::contract::{Input, Output};
+use crate::error::{Error, Result};
 use crate::manifest::Mode;
+
+/// Whether the end of a life is a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Journal {
+    /// It is the last one.
+    Ends,
+    /// The actor could not be brought back: its journal stays as it is.
+    Untouched,
+}
 
 impl Executor {
     /// The last turn, then nothing more: the inbox goes to the dead letters.
@@ -26,22 +37,69 @@ impl Executor {
         self.cell.life.lock().about.cut.clear();
         if self.live.is_none() && self.revive().await.is_err() {
             self.live = None;
+            if self.core.is_closing() {
+                return;
+            }
         }
-        let waiting = self.cell.mailbox.close();
-        let mut live = self.live.take();
-        if let Some(live) = &mut live {
-            self.terminate(live, reason).await;
+        if matches!(self.cell.life.lock().status, Status::Stopped(_)) {
+            // It was in its last turn already.
+            return;
         }
-        let mut bodiless = None;
-        let mut burial = Burial::default();
-        let guest = match &mut live {
-            Some(live) => live.guest(),
-            None => bodiless.insert(self.bodiless()),
+        self.cell.mailbox.shut();
+        let Some(mut live) = self.live.take() else {
+            let mut guest = self.bodiless();
+            // Nothing in its journal says so: whoever asks for the stop waits for the tables.
+            if let Ok(gate) = self.end_life(&mut guest, reason, Journal::Untouched) {
+                let _ = self.core.open(gate).await;
+            }
+            return;
         };
+        turn::begin(live.guest(), About::Hook(TurnKind::Terminate, reason.as_bytes()));
+        let deadline = live.guest().turn.deadline;
+        let driven = drive(&self.core, &mut live, Input::Terminate(reason), deadline).await;
+        // Of a node that closes or has halted nobody asks how its actors ended.
+        let _ = self.terminated(live, driven, reason);
+        self.drop_instance();
+    }
+
+    /// What follows from what terminate came to: the life has ended, unless the node closes while it waits.
+    pub(super) fn terminated(&mut self, mut live: Live, driven: Result<Output, Fall>, reason: &str) -> Result<()> {
+        let full = live.guest().about.limits.fuel;
+        let fuel = live.fuel_used(full);
+        let guest = live.guest();
+        match driven {
+            Ok(_) => turn::end(guest, 0, fuel, &[]),
+            // It goes on at the next start.
+            Err(Fall::Closing) => return Err(Error::Closing),
+            Err(Fall::Halted(why)) => return Err(self.core.halted(&why)),
+            Err(Fall::Differs(divergence)) => return Err(Error::Unreplayable { why: divergence.to_string() }),
+            Err(fall) => {
+                guest.undo_step();
+                if guest.recorder.recording() {
+                    let (cause, text) = match fall {
+                        Fall::Fault(cause, text) => (cause, text),
+                        other => (FaultCause::Trap, describe(&other)),
+                    };
+                    let first_undone =
+                        if guest.turn.steps > 0 { guest.recorder.step.first_seq() } else { guest.turn.began };
+                    let fault = body::Fault { cause, text, first_undone, disposition: 1 };
+                    guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
+                }
+            }
+        }
+        self.end_life(guest, reason, Journal::Ends).map(drop)
+    }
+
+    /// Commits that the life has ended, with all that follows from it. The gate is that of the end.
+    pub(super) fn end_life(&mut self, guest: &mut Guest, reason: &str, journal: Journal) -> Result<Gate> {
+        let waiting = self.cell.mailbox.close();
+        let mut burial = Burial::default();
+        let stopped = ActorEntry { stopped: Some(reason.to_owned()), ..self.cell.life.lock().entry.clone() };
         if guest.recorder.recording() {
-            let mut entry = self.cell.life.lock().entry.clone();
-            entry.stopped = Some(reason.to_owned());
-            guest.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &entry.encode());
+            if journal == Journal::Ends {
+                guest.recorder.step.record(Kind::Stop, |out| put_str(out, reason));
+            }
+            guest.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &stopped.encode());
             guest.delete(OPEN_TURNS, self.cell.id.as_str().as_bytes());
             burial = self.dead_letters(guest, &waiting);
         }
@@ -50,21 +108,21 @@ impl Executor {
             guest.keep_promise(&token, Err(ended_fault(&format!("the actor was stopped: {reason}"))));
         }
         let about = guest.about.clone();
-        let (gate, heard) = match guest.commit_turn() {
-            Ok(gate) => (gate, Error::NoActor(self.cell.id.clone())),
-            Err(error) => (Gate::default(), self.core.halted(&format!("{error:#}"))),
+        let (gate, heard, ended) = match guest.commit_turn() {
+            Ok(gate) => (gate, Error::NoActor(self.cell.id.clone()), Ok(gate)),
+            Err(error) => {
+                let why = format!("{error:#}");
+                (Gate::default(), self.core.halted(&why), Err(Error::Internal { what: why }))
+            }
         };
         burial.done(&self.core.dead);
-        if bodiless.is_some() {
-            // Nothing in its journal says so: whoever asks for the stop waits for the tables.
-            let _ = self.core.open(gate).await;
-        }
-        self.live = live;
-        self.note_tip();
         {
             let mut life = self.cell.life.lock();
+            if guest.recorder.recording() {
+                life.tip.moved(guest.recorder.chain(), guest.tail(), guest.turn.journaled);
+            }
             life.status = Status::Stopped(reason.to_owned());
-            life.entry.stopped = Some(reason.to_owned());
+            life.entry = stopped;
         }
         for mut envelope in waiting {
             if let Some(key) = &envelope.message.key {
@@ -75,36 +133,8 @@ impl Executor {
             refuse(envelope, &heard);
         }
         self.core.waits.forget(&self.cell.id);
-        self.drop_instance();
         self.core.ended(&self.cell);
-    }
-
-    /// Runs terminate and records that the life has ended. Nothing is committed yet.
-    async fn terminate(&mut self, live: &mut Live, reason: &str) {
-        turn::begin(live.guest(), About::Hook(TurnKind::Terminate, reason.as_bytes()));
-        let deadline = live.guest().turn.deadline;
-        let driven = drive(&self.core, live, Input::Terminate(reason), deadline).await;
-        let full = live.guest().about.limits.fuel;
-        let fuel = live.fuel_used(full);
-        let guest = live.guest();
-        match driven {
-            Ok(_) => turn::end(guest, 0, fuel, &[]),
-            Err(fall) => {
-                guest.undo_step();
-                if guest.recorder.recording() {
-                    let (cause, text) = match fall {
-                        Fall::Fault(cause, text) => (cause, text),
-                        other => (FaultCause::Trap, describe(&other)),
-                    };
-                    let first_undone = guest.turn.began;
-                    let fault = body::Fault { cause, text, first_undone, disposition: 1 };
-                    guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
-                }
-            }
-        }
-        if guest.recorder.recording() {
-            guest.recorder.step.record(Kind::Stop, |out| put_str(out, reason));
-        }
+        ended
     }
 
     /// What commits for an actor without instance.

@@ -14,15 +14,15 @@ use troupe_log::body::{self, FaultCause, TurnKind};
 use troupe_log::codec::put_str;
 use troupe_log::{Kind, NodeTime, Seq, Table};
 
+use super::beginning::{Restraint, instantiate};
 use super::burial::{Burial, bury};
 use super::cell::{Cell, Status, Tip};
 use super::change::base_entry;
-use super::config::ActorEntry;
 use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
-use super::message::{Answer, CallError, Envelope, Gate, Message, MessageKind};
+use super::message::{Answer, CallError, Envelope, Message, MessageKind};
 use super::turn::{self, About};
-use crate::boundary::{Answering, Guest, Recorder, Recording, inbox_key};
+use crate::boundary::{Answering, Guest, inbox_key};
 use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ use crate::manifest::{Mode, OnFault};
 use crate::node::core::Core;
 use crate::node::listing::NO_SNAPSHOT;
 use crate::node::phases::{During, Phase};
-use crate::replay::player::{Loaded, outcome, prepare};
+use crate::replay::player::{Loaded, outcome};
 
 /// Runs one actor.
 pub(crate) struct Executor {
@@ -118,108 +118,6 @@ impl Executor {
 
     pub(super) fn code(&self) -> Result<Arc<Code>> {
         self.cell.life.lock().code.clone().ok_or_else(|| Error::Internal { what: "an actor without code".to_owned() })
-    }
-
-    // ---- the beginning of a life ----
-
-    /// Genesis, instantiation and init: one batch. The gate is what an answer to whoever asked must wait for.
-    pub(crate) async fn begin(&mut self) -> Result<Gate> {
-        self.permit = Some(self.core.admit().await?);
-        let code = self.code()?;
-        let (about, entry, tip, first_state) = {
-            let life = self.cell.life.lock();
-            (life.about.clone(), life.entry.clone(), life.tip, life.config.first_state.clone())
-        };
-        let recording = if about.mode == Mode::Off { Recording::Off } else { Recording::On };
-        let mut recorder = Recorder::new(recording, tip.chain, self.core.registry.clone());
-        if recorder.recording() {
-            let genesis = body::Genesis {
-                actor: about.id.clone(),
-                incarnation: about.incarnation,
-                component: entry.component,
-                component_name: String::new(),
-                engine: crate::component::Engines::fingerprint(),
-                config: entry.config.clone(),
-                initial: entry.initial.clone(),
-                previous: None,
-                wall: self.core.clock.wall(),
-            };
-            recorder.step.record(Kind::Genesis, |out| genesis.encode(out));
-        }
-        let mut guest = Guest::new(about.clone(), self.core.services(), recorder, tip.tail);
-        if about.mode != Mode::Off {
-            guest.put(Table::ACTORS, about.id.as_str().as_bytes(), &entry.encode());
-        }
-        let failed = |why: String| Error::InitFailed { actor: about.id.clone(), why };
-        let mut live = match instantiate(&self.core, &code, guest).await {
-            Ok(live) => live,
-            Err((_, Fall::Halted(why))) => return Err(self.core.halted(&why)),
-            Err((_, fall)) => return Err(failed(describe(&fall))),
-        };
-        live.state = first_state;
-        // Tokens mean nothing to a new life.
-        let promised: Vec<String> = about.promised.lock().keys().cloned().collect();
-        if live.has_init() {
-            turn::begin(live.guest(), About::Hook(TurnKind::Init, &entry.initial));
-            let span = tracing::debug_span!("turn", actor = %about.id, kind = "init");
-            let deadline = live.guest().turn.deadline;
-            let output = drive(&self.core, &mut live, Input::Init(&entry.initial), deadline).instrument(span).await;
-            match output {
-                Ok(output) => {
-                    let (number, answer) = outcome(TurnKind::Init, &output);
-                    let fuel = live.fuel_used(about.limits.fuel);
-                    turn::end(live.guest(), number, fuel, &answer);
-                    if let Output::Refused(why) = output {
-                        let why = format!("init refused: {why}");
-                        self.never_began(live, &entry, &why)?;
-                        return Err(failed(why));
-                    }
-                }
-                Err(Fall::Halted(why)) => return Err(self.core.halted(&why)),
-                Err(Fall::Closing) => return Err(Error::Closing),
-                Err(fall) => {
-                    let why = describe(&fall);
-                    self.never_began(live, &entry, &why)?;
-                    return Err(failed(why));
-                }
-            }
-        }
-        for token in promised {
-            live.guest().keep_promise(&token, Err(ended_fault("another life began")));
-        }
-        let gate = live.guest().commit_turn();
-        let gate = gate.map_err(|error| self.core.halted(&format!("{error:#}")))?;
-        self.live = Some(live);
-        self.core.has_instance(&self.cell);
-        self.note_tip();
-        self.cell.mailbox.turn_over();
-        Ok(gate)
-    }
-
-    /// A life whose init failed behind a committed step is marked as stopped; without one, nothing of it was ever there.
-    fn never_began(&mut self, mut live: Live, entry: &ActorEntry, why: &str) -> Result<()> {
-        let guest = live.guest();
-        guest.undo_step();
-        if guest.turn.steps == 0 || !guest.recorder.recording() {
-            return Ok(());
-        }
-        let fault = body::Fault {
-            cause: FaultCause::Trap,
-            text: why.to_owned(),
-            first_undone: guest.recorder.step.first_seq(),
-            disposition: 1,
-        };
-        guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
-        let stopped = ActorEntry { stopped: Some(why.to_owned()), ..entry.clone() };
-        guest.put(Table::ACTORS, self.cell.id.as_str().as_bytes(), &stopped.encode());
-        guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
-        self.live = Some(live);
-        self.note_tip();
-        self.live = None;
-        let mut life = self.cell.life.lock();
-        life.status = Status::Stopped(why.to_owned());
-        life.entry = stopped;
-        Ok(())
     }
 
     /// Keeps what outlives the instance.
@@ -516,7 +414,10 @@ impl Executor {
                     Ok(()) => match self.begin().await {
                         Ok(_) => true,
                         Err(error) => {
-                            self.quarantine(&format!("a fresh start failed: {error}"));
+                            // A life that ended before it began, or a node that closes, is no quarantine.
+                            if self.cell.life.lock().status == Status::Ready && !self.core.is_closing() {
+                                self.quarantine(&format!("a fresh start failed: {error}"));
+                            }
                             false
                         }
                     },
@@ -613,7 +514,7 @@ impl Executor {
         let (about, journaled) = (old.about.clone(), old.turn.journaled);
         let guest = Guest::new(about, self.core.services(), old.recorder, tail);
         let start = guest.recorder.chain().next;
-        let mut live = instantiate(&self.core, code, guest).await.map_err(|(_, fall)| fall)?;
+        let mut live = instantiate(&self.core, code, guest, Restraint::Base).await.map_err(|(_, fall)| fall)?;
         live.state = fsm_state;
         turn::begin(live.guest(), About::Hook(TurnKind::Load, &loaded.encode()));
         let deadline = live.guest().turn.deadline;
@@ -674,22 +575,6 @@ fn poll_next(core: &Core, cell: &Cell, holds: bool, context: &mut Context<'_>) -
 /// Without a journal nothing brings the instance back.
 fn evictable(cell: &Cell) -> bool {
     cell.life.lock().config.mode != Mode::Off
-}
-
-/// Instantiation as a turn of its own, its batch not committed.
-async fn instantiate(core: &Core, code: &Code, mut guest: Guest) -> Result<Live, (Box<Guest>, Fall)> {
-    guest.recorder.new_instance();
-    turn::begin(&mut guest, About::Hook(TurnKind::Instantiate, &[]));
-    if let Err(fall) = prepare(code, &mut guest) {
-        return Err((Box::new(guest), fall));
-    }
-    let fuel = guest.about.limits.fuel;
-    let deadline = guest.turn.deadline;
-    let bounds = Bounds { fuel, deadline, core: Some(core), cut: true };
-    let mut live = Live::instantiate(code, guest, &bounds).await?;
-    let used = live.fuel_used(fuel);
-    turn::end(live.guest(), 0, used, &[]);
-    Ok(live)
 }
 
 pub(super) async fn drive(

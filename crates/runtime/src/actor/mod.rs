@@ -1,8 +1,10 @@
 //! One actor: its mailbox, its turns, its life.
 //!
-//! `cell` is its place on the node, `executor` runs its turns, `task` is what polls it, `live` is its instance, `recovery` brings it
-//! back, `ending` ends it, `cut` ends a turn before its time, `burial` sets messages aside.
+//! `cell` is its place on the node, `executor` runs its turns, `task` is what polls it, `live` is its instance, `beginning` begins
+//! its life, `recovery` brings it back, `change` changes what it lives under, `ending` ends it, `cut` ends a turn before its time,
+//! `burial` sets messages aside.
 
+mod beginning;
 mod burial;
 pub mod cell;
 pub mod change;

@@ -13,7 +13,7 @@ use super::config::Config;
 use super::executor::{Executor, describe};
 use super::live::{Bounds, Fall};
 use super::turn;
-use crate::boundary::{AtEnd, Recorder, Recording, Turn};
+use crate::boundary::{AtEnd, Guest, Recorder, Recording, Turn};
 use crate::contract::Input;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
@@ -125,11 +125,13 @@ impl Executor {
             });
         }
         tracing::info!(actor = %self.cell.id, record = %past.began, "an open turn goes on");
-        let tip = self.tip();
-        let full = self.full_fuel();
         if past.kind == TurnKind::Instantiate {
-            return Err(Error::Unreplayable { why: "a crash inside its instantiation".to_owned() });
+            return self.resume_instantiation(player, &past).await;
         }
+        if past.kind == TurnKind::Terminate {
+            self.cell.mailbox.shut();
+        }
+        let full = self.full_fuel();
         let message = match past.kind {
             TurnKind::Message => past.message.clone(),
             _ => None,
@@ -137,24 +139,17 @@ impl Executor {
         let Some(mut live) = player.into_live() else {
             return Err(Error::Unreplayable { why: "it has no instantiation".to_owned() });
         };
-        {
-            let deadline = live.guest().about.limits.deadline;
-            let guest = live.guest();
-            guest.recorder.resume(tip.chain);
-            // This start is noted, durably, before it runs, so that one which kills the node is counted.
-            guest.turn = Turn { began: past.began, steps: 1, ..Turn::default() };
-            guest.note_resumption(false);
-            guest.commit_step().map_err(|error| self.core.halted(&format!("{error:#}")))?;
-            guest.gate().await.map_err(|error| self.core.halted(&format!("{error:#}")))?;
-            turn::limit(&mut guest.turn, past.node_time, deadline);
-            guest.turn.message = message.clone();
-            guest.recorder.replay(past.records.clone(), AtEnd::GoLive);
-        }
+        let guest = live.guest();
+        self.note_start(guest, &past).await?;
+        guest.turn.message = message.clone();
+        guest.recorder.replay(past.records.clone(), AtEnd::GoLive);
         let bounds = Bounds { fuel: full, deadline: live.guest().turn.deadline, core: Some(&*self.core), cut: true };
         let state = live.state.clone();
+        let reason = String::from_utf8_lossy(&past.about).into_owned();
         let input = match (past.kind, &message) {
             (TurnKind::Message, Some(message)) => Input::Message { message, state: &state },
             (TurnKind::Init, _) => Input::Init(&past.about),
+            (TurnKind::Terminate, _) => Input::Terminate(&reason),
             (kind, _) => {
                 return Err(Error::Unreplayable { why: format!("a crash inside a turn of the kind {}", kind.name()) });
             }
@@ -165,6 +160,14 @@ impl Executor {
             if let Err(divergence) = differs {
                 return Err(Error::Unreplayable { why: divergence.to_string() });
             }
+        }
+        match past.kind {
+            TurnKind::Init => return self.initialized(live, driven).map(drop),
+            TurnKind::Terminate => {
+                self.terminated(live, driven, &reason)?;
+                return Err(self.core.why_not(&self.cell));
+            }
+            _ => {}
         }
         self.live = Some(live);
         self.core.has_instance(&self.cell);
@@ -179,6 +182,24 @@ impl Executor {
                 }
             }
         }
+    }
+}
+
+impl Executor {
+    /// Notes a resumption, durably, before it runs, so that one which kills the node is counted, and makes the guest ready for its turn.
+    pub(super) async fn note_start(&mut self, guest: &mut Guest, past: &PastTurn) -> Result<()> {
+        let core = self.core.clone();
+        let failed = |error: wasmtime::Error| core.halted(&format!("{error:#}"));
+        guest.recorder.resume(self.tip().chain);
+        guest.turn = Turn { began: past.began, steps: 1, ..Turn::default() };
+        guest.note_resumption(false);
+        guest.commit_step().map_err(failed)?;
+        let journaled = std::mem::take(&mut guest.turn.journaled);
+        self.cell.life.lock().tip.moved(guest.recorder.chain(), guest.tail(), journaled);
+        guest.gate().await.map_err(failed)?;
+        let deadline = guest.about.limits.deadline;
+        turn::limit(&mut guest.turn, past.node_time, deadline);
+        Ok(())
     }
 }
 

@@ -47,6 +47,23 @@ impl fmt::Display for Denied {
 }
 impl std::error::Error for Denied {}
 
+/// The guest called something while a base is made that would end the step or reach beyond the actor.
+#[derive(Clone, Debug)]
+pub struct Restrained {
+    /// The function.
+    pub function: String,
+}
+impl fmt::Display for Restrained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Restrained { function } = self;
+        write!(
+            f,
+            "{function} may not be called in save and load, nor while an instance is made for them: only `host`, and what only reads"
+        )
+    }
+}
+impl std::error::Error for Restrained {}
+
 /// The guest asked to end.
 #[derive(Clone, Copy, Debug)]
 pub struct Exit {

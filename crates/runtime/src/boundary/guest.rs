@@ -186,7 +186,7 @@ pub struct Turn {
     pub seen: Gate,
     /// Bytes of records committed so far.
     pub journaled: u64,
-    /// True in save and load, where only `host` may be called.
+    /// True in save and load and the instantiation between them, where only `host` and what only reads may be called.
     pub restricted: bool,
     pub(crate) staged: Vec<Staged>,
 }

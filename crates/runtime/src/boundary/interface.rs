@@ -14,6 +14,7 @@ use wasmtime::{Result, StoreContextMut};
 
 use super::Boundary;
 use super::effect::{Effect, Tag, function_name};
+use super::error::Restrained;
 use super::guest::Guest;
 use super::recordable::{DecodeError, Recordable};
 use super::recorder::Recalled;
@@ -298,6 +299,17 @@ fn told(guest: &Guest, entry: &Entry) {
     tracing::trace!(actor = %guest.about.id, function = entry.name, replayed = guest.recorder.replaying(), "host call");
 }
 
+/// While a base is made nothing may be called that ends the step or reaches beyond the actor: a base is one batch, or was never
+/// tried. `host` says itself that it does not sleep; what is deferred today is captured output, which is a log.
+fn restrained(guest: &Guest, entry: &Entry, effect: Effect) -> Result<()> {
+    if !guest.turn.restricted || matches!(effect, Effect::Read | Effect::Deferred) || entry.name.starts_with(HOST) {
+        return Ok(());
+    }
+    Err(Restrained { function: entry.name.clone() }.into())
+}
+
+const HOST: &str = "troupe:actor/host@";
+
 /// A call that is answered without an await.
 fn cross<P: Params, R: Recordable>(
     guest: &mut Guest,
@@ -318,6 +330,7 @@ fn cross<P: Params, R: Recordable>(
             }
         }
     }
+    restrained(guest, &function.entry, function.entry.effect)?;
     let mark = guest.recorder.open(Kind::Call, &function.entry, &params);
     let mut result = match to_real(guest, &mut params) {
         Ok(()) => handler(guest, params),
@@ -367,6 +380,7 @@ async fn cross_async<P: Params, R: Outcome>(
             }
         }
     }
+    restrained(guest, &function.entry, effect)?;
     let (wanted, begins) = match effect {
         Effect::Read | Effect::Node | Effect::Deferred | Effect::SharedUpdate => {
             let mark = guest.recorder.open(Kind::Call, &function.entry, &params);
@@ -432,6 +446,7 @@ async fn cross_wait<P: Params, R: Outcome>(
     let id = match open {
         Some(seq) => WaitId { actor: guest.about.id.clone(), incarnation: guest.about.incarnation, seq },
         None => {
+            restrained(guest, entry, Effect::Wait)?;
             let id = guest.wait_id();
             let mark = recording.then(|| guest.recorder.open(Kind::Call, entry, &params));
             match begin(guest, &params, &id) {

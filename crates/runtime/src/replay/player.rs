@@ -153,6 +153,11 @@ impl Player {
         self.live
     }
 
+    /// Hands the recorder over; none if there is an instance.
+    pub fn into_recorder(self) -> Option<Recorder> {
+        self.recorder.filter(|_| self.live.is_none())
+    }
+
     /// Plays a turn that ended in order, or, in a replay that stops at its fault, one that did not. Afterwards the instance stands
     /// behind the turn; behind a fault it is gone.
     pub async fn play(&mut self, turn: &PastTurn, blobs: Blobs<'_>) -> Result<(), Fall> {

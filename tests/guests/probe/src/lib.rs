@@ -28,6 +28,7 @@ wit_bindgen::generate!({
             import wasi:sockets/udp-create-socket@0.2.12;
             import wasi:sockets/ip-name-lookup@0.2.12;
             export troupe:actor/gen-server@0.1.0;
+            export troupe:actor/snapshot@0.1.0;
         }
     ",
     path: [
@@ -50,7 +51,9 @@ mod filesystem;
 mod random;
 mod sockets;
 
-use exports::troupe::actor::gen_server;
+use std::cell::RefCell;
+
+use exports::troupe::actor::{gen_server, snapshot};
 
 /// A function that can be asked for, and what asks it. The payload is the argument.
 type Probe = (&'static str, fn(&str) -> String);
@@ -68,11 +71,50 @@ impl gen_server::Guest for Guest {
             return Ok(probes.map(|(name, _)| *name).collect::<Vec<_>>().join("\n").into_bytes());
         }
         let argument = String::from_utf8(payload).map_err(|_| "the payload must be text")?;
+        match message_type.as_str() {
+            "in-save" => {
+                IN_SAVE.replace(argument);
+                return Ok(Vec::new());
+            }
+            "in-load" => {
+                IN_LOAD.replace(argument);
+                return Ok(Vec::new());
+            }
+            "loaded" => return Ok(LOADED.take().into_bytes()),
+            _ => {}
+        }
         match probes.find(|(name, _)| *name == message_type) {
             Some((_, probe)) => Ok(probe(&argument).into_bytes()),
             None => Err(format!("unknown message type: {message_type}")),
         }
     }
+}
+
+thread_local! {
+    /// The probes that save and load call, `FUNCTION ARGUMENT`, and what they said.
+    static IN_SAVE: RefCell<String> = const { RefCell::new(String::new()) };
+    static IN_LOAD: RefCell<String> = const { RefCell::new(String::new()) };
+    static LOADED: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+impl snapshot::Guest for Guest {
+    fn save() -> Result<Vec<u8>, String> {
+        let said = asked(&IN_SAVE.take());
+        Ok(format!("{}\n{said}", IN_LOAD.take()).into_bytes())
+    }
+
+    fn load(state: Vec<u8>, _saved_by: String) -> Result<(), String> {
+        let state = String::from_utf8(state).map_err(|error| error.to_string())?;
+        let (in_load, said) = state.split_once('\n').ok_or("nothing saved")?;
+        LOADED.replace(format!("{said}{}", asked(in_load)));
+        Ok(())
+    }
+}
+
+fn asked(function: &str) -> String {
+    let (name, argument) = function.split_once(' ').unwrap_or((function, ""));
+    let mut probes = ALL.iter().copied().flatten();
+    probes.find(|(known, _)| *known == name).map_or(String::new(), |(_, probe)| probe(argument))
 }
 
 /// The argument, or what to take in its place when it is empty or no number.
