@@ -13,6 +13,7 @@ mod counter;
 mod crash;
 mod dead;
 mod docs;
+mod durations;
 mod eviction;
 mod faults;
 mod front_api;

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use troupe_log::export::{About, Exporter};
-use troupe_log::{Chain, Seq, SimDisk};
+use troupe_log::{Chain, Kind, Seq, SimDisk};
 use troupe_runtime::Error;
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::boundary::Divergence;
 use troupe_runtime::node::{Node, Outgoing};
 use troupe_runtime::replay::{JournalSource, Replay, ReplayCode, Replayed};
 
-use crate::support::{ask, begun, cache, guest, id, journal, node_on, power_cut, replay, sleeping, spec};
+use crate::support::{ask, begun, cache, count, guest, id, journal, node_on, power_cut, replay, sleeping, spec};
 
 fn code(name: &str) -> ReplayCode {
     ReplayCode::compile_cached(&std::fs::read(guest(name)).unwrap(), &cache()).unwrap()
@@ -219,5 +219,31 @@ async fn an_answer_that_another_component_gives_otherwise_is_a_difference_at_the
     assert_eq!(ask(&node, "faulty", "count", "").await.unwrap(), "1");
     let found = difference(&node, "faulty", "sleeper").await;
     assert_eq!((found.expected.as_str(), found.actual.as_str()), ("answer \"1\"", "answer \"0\""));
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_fault_a_replay_goes_on_from_the_newest_base() {
+    let node = node_on(&SimDisk::new()).await;
+    let mut saver = spec("saver", "saver");
+    saver.snapshots.max_replay = 20;
+    saver.limits.fuel = 30_000;
+    saver.supervision.max_restarts = 1000;
+    node.start(saver).await.unwrap();
+    let wide = " ".repeat(100_000) + "1";
+    for n in 1..=200_u64 {
+        assert_eq!(ask(&node, "saver", "add", "1").await.unwrap(), n.to_string());
+        if n % 10 == 0 {
+            let error = ask(&node, "saver", "add", &wide).await.unwrap_err();
+            assert!(error.to_string().contains("out-of-fuel"), "{error}");
+        }
+    }
+    assert!(count(&node, "saver", Kind::Base).await > 10);
+    let mut replay = Replay::new(code("saver"), journal(&node, "saver").await).unwrap();
+    while replay.next_turn().await.unwrap().is_some() {}
+    let (turns, played) = (replay.summary().turns, replay.played());
+    assert_eq!(replay.state().await.unwrap().saved.as_deref(), Some(&b"200"[..]));
+    assert!(played > turns, "behind each of 20 faults some turns are run again");
+    assert!(played < 2 * turns, "{played} for {turns} turns: all from the start would be ten times as many");
     node.close().await.unwrap();
 }

@@ -345,6 +345,31 @@ impl<'a> Change<'a> {
     }
 }
 
+/// Body of [`Kind::Due`](crate::record::Kind::Due): a call began a duration, which goes on through a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// The record of the call.
+    pub of: Seq,
+    /// When the duration is over.
+    pub at: NodeTime,
+}
+
+impl Due {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.of.0);
+        put_u64(out, self.at.0);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let due = Self { of: Seq(r.u64()?), at: NodeTime(r.u64()?) };
+        r.finish()?;
+        Ok(due)
+    }
+}
+
 /// How a host call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome<'a> {
@@ -462,6 +487,11 @@ mod tests {
         Change { wall: WallTime(7), config: b"settings" }.encode(&mut body);
         assert_eq!(Change::decode(&body), Ok(Change { wall: WallTime(7), config: b"settings" }));
         cut_everywhere(&body, |body| Change::decode(body).map(drop));
+
+        let mut body = Vec::new();
+        Due { of: Seq(7), at: NodeTime(9) }.encode(&mut body);
+        assert_eq!(Due::decode(&body), Ok(Due { of: Seq(7), at: NodeTime(9) }));
+        cut_everywhere(&body, Due::decode);
 
         let fault =
             Fault { cause: FaultCause::OutOfFuel, text: "used up".into(), first_undone: Seq(4), disposition: 2 };

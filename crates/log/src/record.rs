@@ -75,6 +75,8 @@ kinds! {
     Derived = 18, "derived";
     /// Another component from here on.
     Upgrade = 19, "upgrade";
+    /// When a duration that the call before it named is over.
+    Due = 20, "due";
 }
 
 /// The number of a kind as stored: known or not.

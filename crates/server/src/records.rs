@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use troupe_log::body::{
-    Base, CallHead, Change, Checkpoint, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind,
+    Base, CallHead, Change, Checkpoint, Due, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind,
 };
 use troupe_log::codec::{self, Reader};
 use troupe_log::{Head, Kind, Record};
@@ -159,6 +159,10 @@ fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>
                 Ok(config) => Words::new("from here on", settings(&config)),
                 Err(_) => Words::new("", format!("{} bytes", body.len())),
             }
+        }
+        Kind::Due => {
+            let due = Due::decode(body)?;
+            Words::new(format!("of record {}", due.of), format!("over at node time {}", due.at.0))
         }
         Kind::Redaction | Kind::Derived | Kind::Upgrade => Words::new("", format!("{} bytes", body.len())),
     })

@@ -5,6 +5,7 @@
 //! if one is touched elsewhere. docs/semantics.md has the rules, docs/journal-format.md the bytes.
 
 mod deny;
+mod dues;
 #[cfg(test)]
 pub(crate) mod dummy;
 mod effect;

@@ -6,10 +6,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use troupe_log::body::Due;
 use troupe_log::codec::{self, Reader};
 use troupe_log::record::KindNumber;
-use troupe_log::{Chain, Kind, Mark, Record, Seq, Step};
+use troupe_log::{Chain, Kind, Mark, NodeTime, Record, Seq, Step};
 
+use super::dues::Dues;
 use super::effect::Tag;
 use super::error::{Divergence, Exit, LeftHere, RecordedTrap};
 use super::recordable::{Handle, Recordable};
@@ -67,6 +69,8 @@ pub struct Recorder {
     denied: Option<String>,
     /// Constructors of resources that the guest still holds and that can be made again.
     pub(crate) renewals: Vec<(u32, Arc<Entry>, Vec<u8>)>,
+    /// When durations are over.
+    pub(crate) dues: Dues,
     /// Counter for waits of actors without journal.
     unrecorded: u64,
 }
@@ -88,6 +92,7 @@ impl Recorder {
             scratch: Vec::new(),
             denied: None,
             renewals: Vec::new(),
+            dues: Dues::default(),
             unrecorded: 0,
         }
     }
@@ -139,6 +144,7 @@ impl Recorder {
     pub fn new_instance(&mut self) {
         self.resources = Resources::default();
         self.renewals.clear();
+        self.dues = Dues::default();
     }
 
     /// Marks the call in hand as denied.
@@ -167,12 +173,14 @@ impl Recorder {
     /// A resource has ended: it is not made again.
     pub(crate) fn forget(&mut self, logical: u32) {
         self.renewals.retain(|(number, _, _)| *number != logical);
+        self.dues.forget(logical);
     }
 
     // ---- making records ----
 
     pub(crate) fn open(&mut self, kind: Kind, entry: &Entry, params: &impl Recordable) -> Mark {
         self.denied = None;
+        self.dues.take_begun();
         let mark = self.step.begin(kind);
         let out = self.step.body();
         codec::put_u64(out, entry.tag.0);
@@ -200,7 +208,10 @@ impl Recorder {
             codec::put_str(self.step.body(), &grant);
         }
         self.outcome(result);
-        self.step.seal(mark);
+        let of = self.step.seal(mark);
+        if let Some(at) = self.dues.take_begun() {
+            self.step.record(Kind::Due, |out| Due { of, at }.encode(out));
+        }
     }
 
     /// Records the answer of an intent or a wait.
@@ -288,8 +299,12 @@ impl Recorder {
         let recalled = cursor.take_answer()?;
         if let Recalled::Outcome(range) = &recalled {
             let logical = handed_out(entry, &cursor.bytes[range.clone()])?;
+            let due = cursor.take_due(seq);
             for number in &logical {
                 self.resources.observe(*number);
+                if let Some(at) = due {
+                    self.dues.recorded(*number, at);
+                }
                 if entry.renew.is_some() {
                     self.renewals.push((*number, entry.clone(), params.to_vec()));
                 }
@@ -324,11 +339,21 @@ impl Cursor {
     fn peek(&mut self) -> Option<Record<'_>> {
         while let Ok(record) = Record::read(&self.bytes[self.at..]) {
             match record.kind.known() {
-                None | Some(Kind::Resume | Kind::Redaction | Kind::Derived) => self.at += record.bytes.len(),
+                None | Some(Kind::Resume | Kind::Redaction | Kind::Derived | Kind::Due) => {
+                    self.at += record.bytes.len()
+                }
                 Some(_) => break,
             }
         }
         Record::read(&self.bytes[self.at..]).ok()
+    }
+
+    /// Steps over what says when the duration is over that the call of record `of` began.
+    fn take_due(&mut self, of: Seq) -> Option<NodeTime> {
+        let record = Record::read(&self.bytes[self.at..]).ok().filter(|record| record.kind == Kind::Due)?;
+        let due = Due::decode(record.body).ok().filter(|due| due.of == of)?;
+        self.at += record.bytes.len();
+        Some(due.at)
     }
 
     /// Steps over the record at hand, which was compared, and finds its answer.

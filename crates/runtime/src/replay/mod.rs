@@ -53,10 +53,11 @@ pub enum JournalSource {
 }
 
 impl JournalSource {
-    fn turns(&self) -> Result<Turns> {
+    /// From record `from` on. What is left of a part of the store may stand before it.
+    fn turns(&self, from: Seq) -> Result<Turns> {
         Ok(Turns::new(match self {
             JournalSource::Store { store, actor, incarnation, tail } => {
-                Source::Store(store.journal(actor, *incarnation, *tail, Seq(0))?)
+                Source::Store(store.journal(actor, *incarnation, *tail, from)?)
             }
             JournalSource::Bytes { records, .. } => Source::Bytes(records.clone()),
         }))
@@ -163,6 +164,15 @@ pub struct StateView {
     pub memory: usize,
 }
 
+/// Where an instance can be brought up from.
+#[derive(Clone)]
+struct Start {
+    /// The record that begins its instantiation, or 0.
+    seq: Seq,
+    /// What the actor lived under there.
+    about: Arc<About>,
+}
+
 /// A replay, turn by turn.
 pub struct Replay {
     code: ReplayCode,
@@ -170,9 +180,14 @@ pub struct Replay {
     turns: Ahead,
     genesis: Genesis,
     config: Config,
-    about: Arc<About>,
     player: Player,
     summary: Summary,
+    /// Turns run, also those that were run again.
+    played: u64,
+    /// The newest instantiation, and what it was made under.
+    made: Start,
+    /// The same of the newest base: where an instance is brought up from.
+    base: Start,
     /// True once an instance stands behind the newest turn.
     standing: bool,
     ended: bool,
@@ -183,7 +198,7 @@ pub struct Replay {
 impl Replay {
     /// A replay of `source` on `code`.
     pub fn new(code: ReplayCode, source: JournalSource) -> Result<Replay> {
-        let mut turns = source.turns()?;
+        let mut turns = source.turns(Seq(0))?;
         let Some(Item::Genesis(genesis)) = turns.next_item()? else {
             return Err(Error::Unreplayable { why: "it does not begin with a genesis record".to_owned() });
         };
@@ -204,15 +219,18 @@ impl Replay {
         let summary = Summary { records: 1, turns: 0 };
         let player = new_player(&code, &about, &config);
         let (standing, ended) = (false, false);
+        let start = Start { seq: Seq(0), about: about.clone() };
         Ok(Replay {
             code,
             source,
             turns: Ahead::new(turns)?,
             genesis: *genesis,
             config,
-            about,
             player,
             summary,
+            played: 0,
+            made: start.clone(),
+            base: start,
             standing,
             ended,
             ahead: None,
@@ -227,6 +245,11 @@ impl Replay {
     /// True if the code is what the journal was made with.
     pub fn same_component(&self) -> bool {
         self.genesis.component == self.code.digest()
+    }
+
+    /// Turns run so far: more than were replayed, since behind a fault those after the newest base are run again.
+    pub fn played(&self) -> u64 {
+        self.played
     }
 
     /// What was replayed so far.
@@ -266,10 +289,11 @@ impl Replay {
                 }
                 Item::Other { seq, kind, body } => {
                     self.summary.records += 1;
-                    if kind == Some(Kind::Base)
-                        && let Some(live) = self.player.live()
-                    {
-                        live.state = player::base_state(seq, &body)?;
+                    if kind == Some(Kind::Base) {
+                        self.base = self.made.clone();
+                        if let Some(live) = self.player.live() {
+                            live.state = player::base_state(seq, &body)?;
+                        }
                     }
                     if kind == Some(Kind::Change) {
                         self.player.change(seq, &body)?;
@@ -286,7 +310,11 @@ impl Replay {
         }
         let source = self.source.clone();
         let blobs = move |digest: &Digest| source.blob(digest);
+        if turn.kind == TurnKind::Instantiate {
+            self.made = Start { seq: turn.began, about: self.player.about().clone() };
+        }
         let player = &mut self.player;
+        self.played += 1;
         player.play(&turn, &blobs).await.map_err(failed)?;
         self.standing = player.live().is_some();
         let number = self.summary.turns;
@@ -303,17 +331,22 @@ impl Replay {
         })
     }
 
-    /// After a fault the instance is dead: another is brought to before `seq` by playing the turns that ended in order.
+    /// After a fault the instance is dead: another is brought to before `seq` by playing the turns that ended in order, from the newest
+    /// base on.
     async fn stand_before(&mut self, seq: Seq) -> Result<()> {
         let source = self.source.clone();
         let blobs = move |digest: &Digest| source.blob(digest);
-        let mut turns = self.source.turns()?;
-        let mut player = new_player(&self.code, &self.about, &self.config);
+        let Start { seq: from, about } = self.base.clone();
+        let mut turns = self.source.turns(from)?;
+        let mut player = new_player(&self.code, &about, &self.config);
         while let Some(item) = turns.next_item()? {
             match item {
+                Item::Turn(turn) if turn.began < from => {}
+                Item::Other { seq, .. } if seq < from => {}
                 Item::Turn(turn) if turn.began >= seq => break,
                 Item::Turn(turn) => {
                     if matches!(turn.end, End::Ended { .. }) {
+                        self.played += 1;
                         player.play(&turn, &blobs).await.map_err(failed)?;
                     }
                 }

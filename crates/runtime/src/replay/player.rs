@@ -128,6 +128,11 @@ impl Player {
         self.live.as_mut()
     }
 
+    /// What the actor lives under where it stands.
+    pub fn about(&self) -> &Arc<About> {
+        &self.about
+    }
+
     /// What follows is played under these settings.
     pub fn settle(&mut self, about: Arc<About>) {
         if Arc::ptr_eq(&about, &self.about) {

@@ -1,7 +1,7 @@
 //! `wasi:clocks`: wall time is the node's, the monotonic clock is node time.
 //!
-//! Pollables of the clock are made again after a crash: one of an instant at the same instant, one of a duration with the
-//! whole duration from then on, so neither is ready too early.
+//! Pollables of the clock are made again after a crash: one of an instant at the same instant, one of a duration when it would
+//! have been over, in node time, which stands in the journal behind the call.
 
 use std::sync::Arc;
 
@@ -49,10 +49,15 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .func_with(
             "subscribe-duration",
             Effect::Read,
-            Extra::default().renew(|guest, _, (nanos,): &(u64,)| Ok(Some(after(guest, *nanos)?.0.rep()))),
+            Extra::default().renew(|guest, logical, (nanos,): &(u64,)| {
+                let at = guest.recorder.dues.of(logical).unwrap_or_else(|| over(guest, *nanos));
+                Ok(Some(alarm(guest, at)?.0.rep()))
+            }),
             |guest: &mut Guest, (nanos,): (u64,)| {
                 guest.require(guest.about.grants.clocks, "clocks")?;
-                after(guest, nanos)
+                let at = over(guest, nanos);
+                guest.recorder.dues.begin(at);
+                alarm(guest, at)
             },
         )?;
     Ok(())
@@ -62,9 +67,9 @@ fn at_instant(guest: &mut Guest, nanos: u64) -> wasmtime::Result<Made> {
     alarm(guest, NodeTime(nanos.div_ceil(1000)))
 }
 
-fn after(guest: &mut Guest, nanos: u64) -> wasmtime::Result<Made> {
+fn over(guest: &Guest, nanos: u64) -> NodeTime {
     let now = guest.node.node_time();
-    alarm(guest, NodeTime(now.0.saturating_add(nanos.div_ceil(1000))))
+    NodeTime(now.0.saturating_add(nanos.div_ceil(1000)))
 }
 
 fn alarm(guest: &mut Guest, at: NodeTime) -> wasmtime::Result<Made> {
