@@ -187,7 +187,7 @@ mod tests {
             assert_eq!(*kind as usize, i + 1);
             assert_eq!(Kind::from_number(*kind as u8), Some(*kind));
         }
-        assert_eq!(Kind::ALL.len(), 19);
+        assert_eq!(Kind::ALL.len(), 20);
         assert_eq!(KindNumber(200).to_string(), "kind-200");
     }
 
