@@ -69,7 +69,7 @@ async fn a_change_waits_for_the_turn_in_hand_and_comes_before_the_next() {
     let node = node_on(&disk).await;
     let sleeper = spec("sleeper", "sleeper");
     node.start(sleeper.clone()).await.unwrap();
-    let nap = begun(ask(&node, "sleeper", "nap", "300")).await;
+    let nap = begun(ask(&node, "sleeper", "nap", "700")).await;
     sleeping(&node, 1).await;
     let mut other = sleeper.clone();
     other.limits.deadline = Some(Duration::from_millis(200));
