@@ -1,8 +1,8 @@
 //! Call and reply: one actor, and 4,000 in turn.
 
-use troupe_log::ActorId;
 use troupe_runtime::manifest::Mode;
-use troupe_runtime::node::{Node, Outgoing};
+use troupe_runtime::node::Outgoing;
+use troupe_runtime::node::actor_ref::ActorRef;
 
 use crate::measure::{Best, time};
 use crate::peer::Peer;
@@ -38,7 +38,7 @@ pub fn from_thread(setup: &Setup) -> anyhow::Result<Row> {
 
 async fn one_actor(setup: &Setup, calls: u32) -> anyhow::Result<Three> {
     let node = setup.node().await?;
-    let id = setup.actor(&node, "bench", Mode::Off).await?;
+    let actor = node.actor_ref(&setup.actor(&node, "bench", Mode::Off).await?)?;
     let mut instance = Raw::new(&setup.guest_bytes("bench")?)?.instance().await?;
     let peer = Peer::spawn().await?;
     let tick = outgoing("tick");
@@ -50,7 +50,7 @@ async fn one_actor(setup: &Setup, calls: u32) -> anyhow::Result<Three> {
             time(&mut this.raw, calls, instance.calls("tick", calls)).await?;
             time(&mut this.peer, calls, peer.calls(calls)).await?;
         }
-        time(&mut this.ours, calls, call(&node, std::slice::from_ref(&id), &tick, calls)).await?;
+        time(&mut this.ours, calls, call(std::slice::from_ref(&actor), &tick, calls)).await?;
         if round > 0 {
             best.take(&this);
         }
@@ -61,9 +61,9 @@ async fn one_actor(setup: &Setup, calls: u32) -> anyhow::Result<Three> {
 }
 
 /// So many calls to these actors, in turn.
-async fn call(node: &Node, actors: &[ActorId], message: &Outgoing, calls: u32) -> anyhow::Result<()> {
-    for id in actors.iter().cycle().take(calls as usize) {
-        std::hint::black_box(node.call(id, message.clone()).await?);
+async fn call(actors: &[ActorRef], message: &Outgoing, calls: u32) -> anyhow::Result<()> {
+    for actor in actors.iter().cycle().take(calls as usize) {
+        std::hint::black_box(actor.call(message.clone()).await?);
     }
     Ok(())
 }
@@ -84,13 +84,14 @@ async fn many_actors(setup: &Setup) -> anyhow::Result<Three> {
     let raw = Raw::new(&setup.guest_bytes("bench")?)?;
     let node = setup.node().await?;
     let component = setup.component(&node).await?;
-    let (mut instances, mut peers, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut instances, mut peers, mut actors) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..MANY {
         instances.push(raw.instance().await?);
         peers.push(Peer::spawn().await?);
         let spec = spec(&format!("many-{number}"), component.clone(), Mode::Off)?;
-        ids.push(spec.id.clone());
+        let id = spec.id.clone();
         node.start(spec).await?;
+        actors.push(node.actor_ref(&id)?);
     }
     let tick = outgoing("tick");
     let mut best = Three::default();
@@ -100,7 +101,7 @@ async fn many_actors(setup: &Setup) -> anyhow::Result<Three> {
             time(&mut this.raw, MANY, call_all(&mut instances)).await?;
             time(&mut this.peer, MANY, call_peers(&peers)).await?;
         }
-        time(&mut this.ours, MANY, call(&node, &ids, &tick, MANY)).await?;
+        time(&mut this.ours, MANY, call(&actors, &tick, MANY)).await?;
         if round > 0 {
             best.take(&this);
         }

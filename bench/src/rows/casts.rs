@@ -68,10 +68,11 @@ async fn measure(setup: &Setup) -> anyhow::Result<(Best, Best, Best, Best)> {
 
 /// Sends the casts, then waits until the last is handled, and what was accepted is written where the mode says so.
 pub async fn casts(node: &Node, id: &ActorId, message: &Outgoing) -> anyhow::Result<()> {
+    let actor = node.actor_ref(id)?;
     let mut last: Option<Accepted> = None;
     let mut sent = 0;
     while sent < CASTS {
-        match node.offer(id, message.clone()) {
+        match actor.offer(message.clone()) {
             Ok(accepted) => last = Some(accepted),
             Err(CallError::MailboxFull { .. }) => {
                 tokio::task::yield_now().await;
@@ -87,6 +88,6 @@ pub async fn casts(node: &Node, id: &ActorId, message: &Outgoing) -> anyhow::Res
     if let Some(last) = last {
         last.durable().await?;
     }
-    node.call(id, message.clone()).await?;
+    actor.call(message.clone()).await?;
     Ok(())
 }

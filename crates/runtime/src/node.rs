@@ -4,6 +4,7 @@
 //! `typed` calls functions by name, `listing` shows actors, `stopping` ends them, `dead` has their dead letters. Every answer
 //! that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
+pub mod actor_ref;
 pub(crate) mod core;
 mod dead;
 pub(crate) mod listing;
@@ -13,26 +14,25 @@ mod typed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use troupe_log::codec::Reader;
 use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Position, Seq, Table};
 
+use self::actor_ref::ActorRef;
 use self::core::{Core, Parts};
 pub use self::listing::ActorInfo;
-use self::phases::{During, Phase};
 use crate::actor::cell::{Cell, Life, Status, Tip};
 use crate::actor::change::{Change, Changed};
 use crate::actor::config::{ActorEntry, Config};
 use crate::actor::cut::Cut;
-use crate::actor::keys::{self, Looked};
+use crate::actor::keys;
 use crate::actor::mailbox::Next;
-use crate::actor::message::{Answer, CLIENT, CallError, Envelope, Gate, Message, MessageId, MessageKind};
+use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId};
 use crate::actor::promise::{self, Promise};
 use crate::actor::ticker::Ticker;
-use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services, put_inbox_key};
+use crate::boundary::{About, Boundary, OPEN_TURNS, Registry};
 use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
@@ -528,30 +528,15 @@ impl Node {
         }
     }
 
+    /// An actor to send to: who sends often finds it once.
+    pub fn actor_ref(&self, id: &ActorId) -> Result<ActorRef, CallError> {
+        let cell = self.core.cell(id).ok_or_else(|| CallError::NotFound(id.to_string()))?;
+        Ok(ActorRef::new(self.core.clone(), cell))
+    }
+
     /// Calls an actor and waits for its answer.
     pub async fn call(&self, to: &ActorId, outgoing: Outgoing) -> Result<Vec<u8>, CallError> {
-        let timeout = outgoing.timeout;
-        let (reply, answer) = oneshot::channel();
-        self.accept(to, MessageKind::Call, outgoing, Some(reply))?;
-        let answer = match timeout {
-            None => answer.await,
-            Some(timeout) => {
-                let until = troupe_log::NodeTime(self.core.clock.now().0.saturating_add(micros(timeout)));
-                tokio::select! {
-                    biased;
-                    answer = answer => answer,
-                    () = self.core.clock.sleep_until(until) => return Err(CallError::Timeout),
-                }
-            }
-        };
-        let Answer { result, gate } = answer.map_err(|_| {
-            CallError::Unavailable(
-                "the node ended before the actor answered; a repeat with the same idempotency key is safe".to_owned(),
-            )
-        })?;
-        let _commit = During::new(self.core.watch.as_ref(), Phase::Commit);
-        self.core.open(gate).await?;
-        result
+        self.actor_ref(to)?.call(outgoing).await
     }
 
     /// Sends an actor a message that nobody waits for. Returns once its acceptance survives a crash.
@@ -561,114 +546,7 @@ impl Node {
 
     /// Sends an actor a message that nobody waits for, without waiting for the disk.
     pub fn offer(&self, to: &ActorId, outgoing: Outgoing) -> Result<Accepted, CallError> {
-        let (id, gate) = self.accept(to, MessageKind::Cast, outgoing, None)?;
-        Ok(Accepted { id, gate, core: self.core.clone() })
-    }
-
-    fn accept(
-        &self,
-        to: &ActorId,
-        kind: MessageKind,
-        outgoing: Outgoing,
-        reply: Option<oneshot::Sender<Answer>>,
-    ) -> Result<(MessageId, Gate), CallError> {
-        let core = &self.core;
-        if outgoing.message_type.is_empty() || outgoing.message_type.starts_with("troupe:") {
-            let message_type = &outgoing.message_type;
-            return Err(CallError::Invalid(format!("the message type `{message_type}` is empty or the runtime's own")));
-        }
-        let cell = core.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
-        let id = core.message_id();
-        let Outgoing { message_type, payload, headers, timeout, key, trace } = outgoing;
-        let deadline = timeout.map(|timeout| troupe_log::NodeTime(core.clock.now().0.saturating_add(micros(timeout))));
-        let message = Message {
-            id,
-            from: client(),
-            kind,
-            message_type,
-            payload,
-            headers,
-            deadline,
-            trace,
-            key: key.filter(|_| kind == MessageKind::Call),
-            attempt: 1,
-        };
-        let mut reply = reply;
-        if let Some(key) = &message.key
-            && let Some(to_caller) = reply.take()
-        {
-            // A repeat takes no room: it is answered however full the actor and the node are.
-            core.reachable(&cell)?;
-            let about = cell.life.lock().about.clone();
-            let name = (message.from.clone(), key.clone());
-            let repeated = about.keys.lock().repeat(&name, message.fingerprint(), to_caller, core.clock.wall())?;
-            match repeated {
-                Looked::Repeat => return Ok((id, Gate::default())),
-                Looked::New(to_caller) => reply = Some(to_caller),
-            }
-        }
-        let recorded = core.accepts(&cell, message.size())?;
-        let mut batch = Batch::with_capacity(if recorded { 256 + message.size() } else { 0 });
-        if let Some(key) = &message.key
-            && let Some(to_caller) = reply.take()
-        {
-            let fingerprint = message.fingerprint();
-            let name = (message.from.clone(), key.clone());
-            let about = cell.life.lock().about.clone();
-            let looked =
-                about.keys.lock().look(&name, fingerprint, to_caller, core.clock.wall(), about.limits.max_keys)?;
-            match looked {
-                Looked::Repeat => return Ok((id, Gate::default())),
-                Looked::New(to_caller) => {
-                    reply = Some(to_caller);
-                    batch.put(Table::KEYS, &keys::table_key(&cell.id, &name), &keys::pending_value(&fingerprint));
-                }
-            }
-        }
-        if !recorded {
-            let envelope = Envelope { message: Arc::new(message), reply, arrival: None, seen: Gate::default() };
-            match cell.mailbox.offer(envelope) {
-                Ok(roused) => core.rouse(&cell, roused, kind == MessageKind::Call),
-                Err((refused, envelope)) => {
-                    let refused = core.refused(&cell, refused);
-                    withdraw(&cell, &envelope.message, &refused);
-                    return Err(refused);
-                }
-            }
-            return Ok((id, Gate::default()));
-        }
-        if let Err(refused) = cell.mailbox.reserve() {
-            let refused = core.refused(&cell, refused);
-            withdraw(&cell, &message, &refused);
-            return Err(refused);
-        }
-        let arrival = core.arrivals.fetch_add(1, Relaxed);
-        batch.put_with(Table::INBOX, |out| put_inbox_key(out, &cell.id, arrival), |out| message.encode(out));
-        if message.deadline.is_some() || message.key.is_some() {
-            // What else is accepted is stamped by its turn.
-            batch.stamp(core.clock.now(), core.clock.wall());
-        }
-        let position = match core.store.append(&batch) {
-            Ok(position) => position,
-            Err(error) => {
-                cell.mailbox.release();
-                let refused = CallError::Unavailable(error.to_string());
-                withdraw(&cell, &message, &refused);
-                if !matches!(error, troupe_log::Error::DiskFull { .. }) {
-                    core.halt(&error.to_string());
-                }
-                return Err(refused);
-            }
-        };
-        let gate = match cell.life.lock().about.mode {
-            Mode::Durable => Gate { durable: Some(position), written: None },
-            Mode::Buffered => Gate { durable: None, written: Some(position) },
-            Mode::Off => Gate::default(),
-        };
-        let envelope = Envelope { message: Arc::new(message), reply, arrival: Some(arrival), seen: Gate::default() };
-        let roused = cell.mailbox.fill(envelope);
-        core.rouse(&cell, roused, kind == MessageKind::Call);
-        Ok((id, gate))
+        self.actor_ref(to)?.offer(outgoing)
     }
 
     /// Makes a base of an actor now, if it can make one.
@@ -824,14 +702,6 @@ fn inherit(next: &About, last: &About) {
     *next.promised.lock() = std::mem::take(&mut *last.promised.lock());
 }
 
-/// A message was not accepted: its key is free.
-fn withdraw(cell: &Cell, message: &Message, why: &CallError) {
-    if let Some(key) = &message.key {
-        let about = cell.life.lock().about.clone();
-        about.keys.lock().free(&(message.from.clone(), key.clone()), why, Gate::default());
-    }
-}
-
 /// The next life of the same actor.
 pub(crate) fn renew(life_now: &mut Life) {
     let mut entry = life_now.entry.clone();
@@ -853,13 +723,4 @@ fn inbox_of(key: &[u8]) -> Option<(ActorId, u64)> {
     let (id, arrival) = key.split_last_chunk::<8>()?;
     let id = ActorId::reserved(std::str::from_utf8(id.strip_suffix(&[0])?).ok()?).ok()?;
     Some((id, u64::from_be_bytes(*arrival)))
-}
-
-fn client() -> Arc<str> {
-    static CLIENT_NAME: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| CLIENT.into());
-    CLIENT_NAME.clone()
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -33,23 +33,26 @@ impl Subject for Folder {
 
     /// A copy of the files as another process sees them: what a killed process leaves.
     fn after_power_cut(&self) -> Box<dyn Subject> {
-        let copy = tempfile::tempdir().unwrap();
-        copy_folder(self.0.path(), copy.path());
+        // The store's threads go on renaming files: a copy that misses one begins again.
+        let copy = std::iter::repeat_with(|| tempfile::tempdir().unwrap())
+            .find(|copy| copied(self.0.path(), copy.path()).is_ok())
+            .unwrap();
         Box::new(Folder(copy, self.1.clone()))
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+fn copied(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&to).unwrap();
-            copy_folder(&entry.path(), &to);
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&to)?;
+            copied(&entry.path(), &to)?;
         } else {
-            std::fs::copy(entry.path(), to).unwrap();
+            std::fs::copy(entry.path(), to)?;
         }
     }
+    Ok(())
 }
 
 fn options(syncing: Syncing) -> Options {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use troupe_log::body::{self, TurnKind};
 use troupe_log::codec::{put_u8, put_u64};
-use troupe_log::{Kind, NodeTime};
+use troupe_log::{Kind, NodeTime, Seq};
 
 use super::message::{Envelope, Message};
 use crate::boundary::{Guest, Turn};
@@ -21,13 +21,15 @@ pub enum About<'a> {
 /// Makes `guest` ready for a turn and records its begin. Returns the message of a message's turn.
 pub fn begin(guest: &mut Guest, about: About<'_>) -> Option<Arc<Message>> {
     let now = guest.node.node_time();
-    let mut turn = Turn { began: guest.recorder.chain().next, ..Turn::default() };
+    let recording = guest.recorder.recording();
+    let began = if recording { guest.recorder.chain().next } else { Seq(0) };
+    let mut turn = Turn { began, ..Turn::default() };
     limit(&mut turn, now, guest.about.limits.deadline);
-    let wall = if guest.recorder.recording() { guest.node.wall_time() } else { troupe_log::WallTime(0) };
-    turn.clocks = guest.recorder.recording().then_some((now, wall));
+    let wall = if recording { guest.node.wall_time() } else { troupe_log::WallTime(0) };
+    turn.clocks = recording.then_some((now, wall));
     let message = match about {
         About::Hook(kind, rest) => {
-            if guest.recorder.recording() {
+            if recording {
                 guest.recorder.step.record(Kind::TurnBegin, |out| {
                     body::TurnBegin { kind, node_time: now, wall_time: wall, rest }.encode(out);
                 });
@@ -37,7 +39,7 @@ pub fn begin(guest: &mut Guest, about: About<'_>) -> Option<Arc<Message>> {
         }
         About::Message(envelope) => {
             let Envelope { message, reply, arrival, seen } = envelope;
-            if guest.recorder.recording() {
+            if recording {
                 guest.recorder.step.record(Kind::TurnBegin, |out| {
                     put_u8(out, TurnKind::Message as u8);
                     put_u64(out, now.0);
