@@ -493,12 +493,12 @@ impl Node {
 
     /// Ends the executor of an actor that is there, between two turns, and takes its place.
     async fn take_over(&self, cell: &Arc<Cell>) {
+        let taker = Taker::new(&self.core, cell);
         while !cell.mailbox.claim() {
-            if cell.mailbox.running() {
-                cell.mailbox.ask(Next::Close);
-            }
+            cell.mailbox.nudge();
             cell.mailbox.ended().await;
         }
+        taker.done();
     }
 
     /// A life did not begin: the one before it, if there was one, goes on as it was.
@@ -569,6 +569,18 @@ impl Node {
 
     /// The records of an actor's present life, from the first. Waits until they are durable: they are shown outside.
     pub async fn journal(&self, id: &ActorId) -> Result<JournalReader> {
+        let (incarnation, tail) = self.shown(id).await?;
+        Ok(self.core.store.journal(id, incarnation, tail, Seq(0))?)
+    }
+
+    /// The same for replay, which reads it more than once.
+    pub async fn journal_source(&self, id: &ActorId) -> Result<JournalSource> {
+        let (incarnation, tail) = self.shown(id).await?;
+        Ok(JournalSource::Store { store: self.core.store.clone(), actor: id.clone(), incarnation, tail })
+    }
+
+    /// A life and the batch with its newest records, once that is durable.
+    async fn shown(&self, id: &ActorId) -> Result<(Incarnation, Position)> {
         let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
         let (tip, incarnation) = {
             let life = cell.life.lock();
@@ -578,17 +590,7 @@ impl Node {
             return Err(Error::Invalid { what: format!("{id} has no journal: its manifest says journal = \"off\"") });
         };
         self.core.store.sync(tail).await?;
-        Ok(self.core.store.journal(id, incarnation, tail, Seq(0))?)
-    }
-
-    /// The same for replay, which reads it more than once.
-    pub async fn journal_source(&self, id: &ActorId) -> Result<JournalSource> {
-        self.journal(id).await?;
-        let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
-        let life = cell.life.lock();
-        let tail = life.tip.tail.ok_or_else(|| Error::NoActor(id.clone()))?;
-        let (actor, incarnation) = (id.clone(), life.about.incarnation);
-        Ok(JournalSource::Store { store: self.core.store.clone(), actor, incarnation, tail })
+        Ok((incarnation, tail))
     }
 
     /// Timers that are armed.
@@ -723,4 +725,32 @@ fn inbox_of(key: &[u8]) -> Option<(ActorId, u64)> {
     let (id, arrival) = key.split_last_chunk::<8>()?;
     let id = ActorId::reserved(std::str::from_utf8(id.strip_suffix(&[0])?).ok()?).ok()?;
     Some((id, u64::from_be_bytes(*arrival)))
+}
+
+/// Who waits for an actor's executor to end. One that goes away leaves the actor at work.
+struct Taker<'a> {
+    core: &'a Core,
+    cell: &'a Arc<Cell>,
+    claimed: bool,
+}
+
+impl<'a> Taker<'a> {
+    fn new(core: &'a Core, cell: &'a Arc<Cell>) -> Taker<'a> {
+        cell.mailbox.taker(true);
+        Taker { core, cell, claimed: false }
+    }
+
+    /// The place is taken.
+    fn done(mut self) {
+        self.claimed = true;
+    }
+}
+
+impl Drop for Taker<'_> {
+    fn drop(&mut self) {
+        self.cell.mailbox.taker(false);
+        if !self.claimed && self.cell.mailbox.wake() {
+            self.core.schedule(self.cell.clone());
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! answer hears of the end behind its last batch. An actor that cannot be brought back ends too: its journal stays as it is, the
 //! tables say that it has stopped.
 
+use parking_lot::Mutex;
 use troupe_log::body::{self, FaultCause, TurnKind};
 use troupe_log::codec::put_str;
 use troupe_log::{Kind, Table};
@@ -12,7 +13,7 @@ use super::burial::{Burial, bury};
 use super::cell::Status;
 use super::config::ActorEntry;
 use super::executor::{Executor, describe, drive, ended_fault, refuse};
-use super::keys;
+use super::keys::{self, Keys};
 use super::live::{Fall, Live};
 use super::message::{CallError, Envelope, Gate};
 use super::turn::{self, About};
@@ -124,17 +125,40 @@ impl Executor {
             life.status = Status::Stopped(reason.to_owned());
             life.entry = stopped;
         }
-        for mut envelope in waiting {
-            if let Some(key) = &envelope.message.key {
-                let name = (envelope.message.from.clone(), key.clone());
-                about.keys.lock().free(&name, &CallError::NotFound(self.cell.id.to_string()), gate);
-            }
-            envelope.seen = envelope.seen.and(gate);
-            refuse(envelope, &heard);
-        }
+        self.refuse_all(waiting, &about.keys, gate, &heard);
         self.core.waits.forget(&self.cell.id);
         self.core.ended(&self.cell);
         ended
+    }
+
+    /// Messages that came in behind the end: with them happens what the end would have done.
+    pub(super) fn too_late(&mut self, waiting: Vec<Envelope>) {
+        if waiting.is_empty() {
+            return;
+        }
+        let mut guest = self.bodiless();
+        let mut burial = Burial::default();
+        if guest.recorder.recording() {
+            burial = self.dead_letters(&mut guest, &waiting);
+        }
+        let (gate, heard) = match guest.commit_turn() {
+            Ok(gate) => (gate, Error::NoActor(self.cell.id.clone())),
+            Err(error) => (Gate::default(), self.core.halted(&format!("{error:#}"))),
+        };
+        burial.done(&self.core.dead);
+        self.refuse_all(waiting, &guest.about.keys, gate, &heard);
+    }
+
+    /// Tells who sent these messages that none is handled, behind `gate`; their keys are free.
+    fn refuse_all(&self, waiting: Vec<Envelope>, keys: &Mutex<Keys>, gate: Gate, heard: &Error) {
+        for mut envelope in waiting {
+            if let Some(key) = &envelope.message.key {
+                let name = (envelope.message.from.clone(), key.clone());
+                keys.lock().free(&name, &CallError::NotFound(self.cell.id.to_string()), gate);
+            }
+            envelope.seen = envelope.seen.and(gate);
+            refuse(envelope, heard);
+        }
     }
 
     /// What commits for an actor without instance.

@@ -82,7 +82,18 @@ impl Executor {
     /// Ends the executor, whatever waits.
     fn leave(&mut self) {
         self.drop_instance();
-        self.cell.mailbox.abandon();
+        loop {
+            let stopped = matches!(self.cell.life.lock().status, Status::Stopped(_));
+            if stopped {
+                let late = self.cell.mailbox.close();
+                self.too_late(late);
+            }
+            self.cell.mailbox.abandon();
+            // One whose place was reserved before the end may come in behind it.
+            if !stopped || self.cell.mailbox.is_empty() || !self.cell.mailbox.claim() {
+                break;
+            }
+        }
         if self.core.is_closing() {
             self.cell.hang_up(&self.core.gone());
         }
@@ -140,10 +151,24 @@ impl Executor {
     /// One message. False if the actor does not go on.
     async fn message(&mut self, envelope: Envelope) -> bool {
         let _turn = During::new(self.core.watch.as_ref(), Phase::Turn);
-        if self.live.is_none()
-            && let Err(error) = Box::pin(self.revive()).await
-        {
-            return self.cannot_go_on(envelope, &error);
+        if self.live.is_none() {
+            let status = self.cell.life.lock().status.clone();
+            match status {
+                Status::Ready => {}
+                // Its place was reserved before the life ended.
+                Status::Stopped(_) => {
+                    self.too_late(vec![envelope]);
+                    return false;
+                }
+                Status::Quarantined(_) => {
+                    self.cell.mailbox.put_back(envelope);
+                    self.cell.hang_up(&CallError::Unavailable(self.core.why_not(&self.cell).to_string()));
+                    return false;
+                }
+            }
+            if let Err(error) = Box::pin(self.revive()).await {
+                return self.cannot_go_on(envelope, &error);
+            }
         }
         // Recovery may have taken the message up itself.
         let Some(mut live) = self.live.take() else { return true };
@@ -458,6 +483,9 @@ impl Executor {
 
     /// Save, a new instance, load: the actor goes on in the loaded one. One batch; if any of it fails, none of it happened.
     async fn make_base(&mut self) {
+        if self.cell.life.lock().status != Status::Ready {
+            return;
+        }
         let _base = During::new(self.core.watch.as_ref(), Phase::Base);
         if self.live.is_none() && self.revive().await.is_err() {
             return;
@@ -568,6 +596,10 @@ fn poll_next(core: &Core, cell: &Cell, holds: bool, context: &mut Context<'_>) -
     let next = cell.mailbox.poll_next(context);
     if next.is_pending() && holds && core.wanted() && evictable(cell) {
         return Poll::Ready(Next::Evict);
+    }
+    if next.is_pending() && core.is_closing() {
+        // It began to work when those at work had been asked to end already.
+        return Poll::Ready(Next::Close);
     }
     next
 }

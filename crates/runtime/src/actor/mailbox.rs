@@ -65,6 +65,8 @@ struct State {
     snapshot: bool,
     changes: VecDeque<Box<Change>>,
     close: bool,
+    /// How many wait for the executor to end, to begin another life.
+    takers: u32,
     closed: bool,
     stop: Option<String>,
     ending: Vec<tokio::sync::oneshot::Sender<()>>,
@@ -212,6 +214,29 @@ impl Mailbox {
         !std::mem::replace(&mut state.running, true)
     }
 
+    /// Somebody begins (`true`) or ends to wait for the executor's end; it ends between two turns.
+    pub fn taker(&self, begins: bool) {
+        let mut state = self.state.lock();
+        if begins {
+            state.takers += 1;
+        } else {
+            state.takers -= 1;
+        }
+    }
+
+    /// Has a parked executor see that somebody waits for its end.
+    pub fn nudge(&self) {
+        let mut state = self.state.lock();
+        if !std::mem::take(&mut state.parked) {
+            return;
+        }
+        let task = state.task.clone();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
     /// The turn in hand is over, or as good as: who hears of its answer finds the actor idle.
     pub fn turn_over(&self) {
         self.idle.store(true, Relaxed);
@@ -237,7 +262,7 @@ impl Mailbox {
         let mut state = self.state.lock();
         self.idle.store(false, Relaxed);
         state.parked = false;
-        if state.close {
+        if state.close || state.takers > 0 {
             return Poll::Ready(Next::Close);
         }
         // Asked for before a stop, it is made before it.

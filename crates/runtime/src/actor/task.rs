@@ -77,7 +77,7 @@ impl Future for Driver {
         task.driver.get_or_init(|| context.waker().clone());
         let slot = task.future.try_lock().or_else(|| {
             // Whoever has it looks at this after letting it go; it may have let it go just before.
-            task.again.store(true, SeqCst);
+            task.again.swap(true, SeqCst);
             task.future.try_lock()
         });
         let Some(mut slot) = slot else { return Poll::Pending };

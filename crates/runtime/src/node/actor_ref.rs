@@ -39,13 +39,12 @@ impl ActorRef {
 
     /// Calls it and waits for its answer.
     pub async fn call(&self, outgoing: Outgoing) -> Result<Vec<u8>, CallError> {
-        let timeout = outgoing.timeout;
+        let until = outgoing.timeout.map(|timeout| NodeTime(self.core.clock.now().0.saturating_add(micros(timeout))));
         let (reply, answer) = oneshot::channel();
         self.accept(MessageKind::Call, outgoing, Some(reply))?;
-        let answer = match timeout {
+        let answer = match until {
             None => answer.await,
-            Some(timeout) => {
-                let until = NodeTime(self.core.clock.now().0.saturating_add(micros(timeout)));
+            Some(until) => {
                 tokio::select! {
                     biased;
                     answer = answer => answer,

@@ -8,7 +8,7 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use super::turns::{Item, Turns};
+use super::turns::{End, Item, Turns};
 use crate::error::{Error, Result};
 
 /// Turns that are handed over together, and the bytes of records after which fewer are.
@@ -21,6 +21,7 @@ const PARCELS: usize = 4;
 pub struct Ahead {
     parcels: Receiver<Vec<Result<Item>>>,
     parcel: std::vec::IntoIter<Result<Item>>,
+    ended: bool,
 }
 
 impl Ahead {
@@ -31,15 +32,15 @@ impl Ahead {
             loop {
                 let parcel = parcel(&mut turns);
                 let ended = !matches!(parcel.last(), Some(Ok(_)));
-                // Nobody to send to: the replay was dropped.
-                if parcel.is_empty() || sender.send(parcel).is_err() || ended {
+                // An empty one says that this was all. Nobody to send to: the replay was dropped.
+                if sender.send(parcel).is_err() || ended {
                     return;
                 }
             }
         };
         let started = thread::Builder::new().name("troupe-replay".to_owned()).spawn(read);
         started.map_err(|error| Error::Internal { what: format!("no thread to read a journal: {error}") })?;
-        Ok(Ahead { parcels, parcel: Vec::new().into_iter() })
+        Ok(Ahead { parcels, parcel: Vec::new().into_iter(), ended: false })
     }
 
     /// The next item; none at the end.
@@ -48,11 +49,13 @@ impl Ahead {
             if let Some(item) = self.parcel.next() {
                 return item.map(Some);
             }
-            match self.parcels.recv() {
-                Ok(parcel) => self.parcel = parcel.into_iter(),
-                // The reader has sent everything and is gone.
-                Err(_) => return Ok(None),
+            if self.ended {
+                return Ok(None);
             }
+            let gone = |_| Error::Internal { what: "the thread that reads the journal has ended".to_owned() };
+            let parcel = self.parcels.recv().map_err(gone)?;
+            self.ended = !matches!(parcel.last(), Some(Ok(_)));
+            self.parcel = parcel.into_iter();
         }
     }
 }
@@ -78,8 +81,14 @@ fn parcel(turns: &mut Turns) -> Vec<Result<Item>> {
 
 fn bytes(item: &Item) -> usize {
     match item {
-        Item::Turn(turn) => turn.records.len(),
-        Item::Genesis(_) => 0,
+        Item::Turn(turn) => {
+            let answer = match &turn.end {
+                End::Ended { answer, .. } => answer.len(),
+                End::Faulted(_) | End::Open => 0,
+            };
+            turn.records.len() + turn.about.len() + answer + turn.message.as_ref().map_or(0, |message| message.size())
+        }
+        Item::Genesis(genesis) => genesis.config.len() + genesis.initial.len(),
         Item::Other { body, .. } => body.len(),
     }
 }

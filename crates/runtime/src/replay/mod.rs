@@ -365,7 +365,7 @@ impl Replay {
 
     /// Replays the turns that end at or before record `until`.
     pub async fn until(&mut self, until: Seq) -> Result<Summary> {
-        while let Some(turn) = self.look()? {
+        while let Some(turn) = self.look().inspect_err(|_| self.ended = true)? {
             let beyond = turn.last > until;
             self.ahead = Some(turn);
             if beyond {
