@@ -308,8 +308,8 @@ impl Replay {
         if !self.standing && self.summary.turns > 0 && turn.kind != TurnKind::Instantiate {
             self.stand_before(turn.began).await?;
         }
-        let source = self.source.clone();
-        let blobs = move |digest: &Digest| source.blob(digest);
+        let source = &self.source;
+        let blobs = |digest: &Digest| source.blob(digest);
         if turn.kind == TurnKind::Instantiate {
             self.made = Start { seq: turn.began, about: self.player.about().clone() };
         }
