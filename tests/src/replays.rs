@@ -89,6 +89,10 @@ async fn a_turn_that_is_still_open_is_compared_to_its_last_record() {
     node.sync().await.unwrap();
     drop(napping);
     let node = node_on(&power_cut(node, &disk)).await;
+    // It is taken up again, which is a record.
+    while count(&node, "sleeper", Kind::Resume).await < 1 {
+        tokio::task::yield_now().await;
+    }
     for source in [journal(&node, "sleeper").await, exported(&node, "sleeper").await] {
         let last = turns(source, "sleeper").await.pop().unwrap();
         assert_eq!((last.message_type.as_deref(), last.ended().as_str()), (Some("nap"), "still open"));

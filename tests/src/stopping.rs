@@ -67,6 +67,7 @@ async fn a_stop_now_cuts_a_sleeping_turn_and_its_caller_is_told_once() {
     node.stop_now(&id("sleeper"), "enough").await.unwrap();
     assert_eq!(killed(&napping.await.unwrap_err()), Some(true), "its first step was committed");
     stopping.await.unwrap();
+    assert_eq!(node.pending_timers(), 0, "the one that was to end the sleep is gone");
     let info = node.actor(&id("sleeper")).await.unwrap();
     assert_eq!((info.status, info.incarnation.0, info.faults), ("stopped", 0, 1));
 

@@ -445,14 +445,7 @@ impl Node {
         };
         let (sender, begun) = oneshot::channel();
         self.core.schedule_begin(cell.clone(), sender);
-        let gate = match begun.await {
-            Ok(Ok(gate)) => gate,
-            Ok(Err(error)) => {
-                self.give_back(&cell, last).await;
-                return Err(error);
-            }
-            Err(_) => return Err(Error::Internal { what: format!("{} was not started", spec.id) }),
-        };
+        let gate = Beginning { node: self, cell: &cell, last: Some(last), begun }.outcome().await?;
         gate.open(&*self.core.store).await?;
         Ok(Started { id: spec.id, incarnation, resumed: false, changed: Vec::new() })
     }
@@ -725,6 +718,45 @@ fn inbox_of(key: &[u8]) -> Option<(ActorId, u64)> {
     let (id, arrival) = key.split_last_chunk::<8>()?;
     let id = ActorId::reserved(std::str::from_utf8(id.strip_suffix(&[0])?).ok()?).ok()?;
     Some((id, u64::from_be_bytes(*arrival)))
+}
+
+/// A life that begins. Whoever asked for it may go away: the life before it comes back all the same if this one does not begin.
+struct Beginning<'a> {
+    node: &'a Node,
+    cell: &'a Arc<Cell>,
+    /// The life before it, if any; none once it is settled.
+    last: Option<Option<Life>>,
+    begun: oneshot::Receiver<Result<Gate>>,
+}
+
+impl Beginning<'_> {
+    async fn outcome(mut self) -> Result<Gate> {
+        let begun = (&mut self.begun).await;
+        let last = self.last.take().flatten();
+        match begun {
+            Ok(Ok(gate)) => Ok(gate),
+            Ok(Err(error)) => {
+                let (node, cell) = (self.node.clone(), self.cell.clone());
+                // A task of its own goes on to its end, whoever waits for it.
+                let _ = self.node.core.runtime.spawn(async move { node.give_back(&cell, last).await }).await;
+                Err(error)
+            }
+            Err(_) => Err(Error::Internal { what: format!("{} was not started", self.cell.id) }),
+        }
+    }
+}
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        let Some(last) = self.last.take() else { return };
+        let (node, cell) = (self.node.clone(), self.cell.clone());
+        let begun = std::mem::replace(&mut self.begun, oneshot::channel().1);
+        self.node.core.runtime.spawn(async move {
+            if let Ok(Err(_)) = begun.await {
+                node.give_back(&cell, last).await;
+            }
+        });
+    }
 }
 
 /// Who waits for an actor's executor to end. One that goes away leaves the actor at work.

@@ -24,6 +24,8 @@ pub struct Cell {
     pub turns: AtomicU64,
     /// Faults in this process.
     pub faults: AtomicU64,
+    /// Whether the one who evicts has it on its list.
+    pub listed: std::sync::atomic::AtomicBool,
     /// True since the idle instance was last looked at by the one who evicts.
     pub used: std::sync::atomic::AtomicBool,
 }
@@ -94,6 +96,7 @@ impl Cell {
             life: Mutex::new(life),
             turns: AtomicU64::new(0),
             faults: AtomicU64::new(0),
+            listed: std::sync::atomic::AtomicBool::new(false),
             used: std::sync::atomic::AtomicBool::new(false),
         }
     }

@@ -186,6 +186,8 @@ pub struct Turn {
     pub seen: Gate,
     /// Bytes of records committed so far.
     pub journaled: u64,
+    /// The newest wait that it began: a fault takes back what stands for it.
+    pub wait: Option<WaitId>,
     /// True in save and load and the instantiation between them, where only `host` and what only reads may be called.
     pub restricted: bool,
     pub(crate) staged: Vec<Staged>,
@@ -344,6 +346,7 @@ impl Guest {
     /// Throws away what the current step staged; its records stay.
     pub fn undo_step(&mut self) {
         self.batch.clear();
+        self.give_up_wait();
         for effect in std::mem::take(&mut self.turn.staged) {
             if let Staged::Keep(kept) = effect {
                 if kept.fresh {
@@ -354,6 +357,19 @@ impl Guest {
             }
         }
         self.recorder.step.truncate_to_last_sealed();
+    }
+
+    /// Nobody waits any more for what the turn had waited for: no timer fires for it, and no completion stays. What comes with
+    /// the next commit.
+    fn give_up_wait(&mut self) {
+        let Some(id) = self.turn.wait.take() else { return };
+        // At once: one that has fired already stands before the deletes in the log.
+        self.node.timer(TimerChange::Cancel(id.clone()));
+        self.node.waits().forget_one(&id);
+        if self.recorder.recording() {
+            self.batch.delete(Table::TIMERS, &Timer::key(&id));
+            self.batch.delete(Table::COMPLETIONS, &id.key());
+        }
     }
 
     /// Commits the step inside a turn that goes on.

@@ -464,6 +464,7 @@ async fn cross_wait<P: Params, R: Outcome>(
             id
         }
     };
+    guest.turn.wait = Some(id.clone());
     let waited = {
         let node = guest.node.clone();
         let until = guest.turn.patience;

@@ -50,7 +50,7 @@ pub struct Core {
     wanting: AtomicUsize,
     /// Cells that were given an instance, for the one who evicts; those without are dropped on the way.
     clock_hand: Mutex<(Vec<Weak<Cell>>, usize)>,
-    runtime: tokio::runtime::Handle,
+    pub(crate) runtime: tokio::runtime::Handle,
     boot: u64,
     messages: AtomicU64,
     pub(crate) arrivals: AtomicU64,
@@ -202,7 +202,10 @@ impl Core {
     }
 
     pub(crate) fn has_instance(&self, cell: &Arc<Cell>) {
-        self.clock_hand.lock().0.push(Arc::downgrade(cell));
+        let mut guard = self.clock_hand.lock();
+        if !cell.listed.swap(true, Relaxed) {
+            guard.0.push(Arc::downgrade(cell));
+        }
     }
 
     /// Asks an idle actor that was not used lately to give its instance up. False if all are busy.
@@ -215,13 +218,18 @@ impl Core {
             if *hand >= cells.len() {
                 *hand = 0;
             }
-            let Some(cell) = cells[*hand].upgrade().filter(|cell| cell.mailbox.running()) else {
+            let cell = cells[*hand].upgrade();
+            let Some(cell) = cell.as_ref().filter(|cell| cell.mailbox.running()) else {
+                if let Some(cell) = cell {
+                    cell.listed.store(false, Relaxed);
+                }
                 cells.swap_remove(*hand);
                 continue;
             };
             let recent = cell.used.swap(false, Relaxed);
             if !recent && cell.mailbox.idle() && cell.life.lock().config.mode != Mode::Off {
                 cells.swap_remove(*hand);
+                cell.listed.store(false, Relaxed);
                 cell.mailbox.ask(Next::Evict);
                 return true;
             }

@@ -84,7 +84,9 @@ impl Timers {
         let first = pending.by_due.first_key_value().is_none_or(|((first, _), _)| at < *first);
         pending.armed += 1;
         let place = (at, pending.armed);
-        pending.due_of.insert(timer.completes.clone(), place);
+        if let Some(old) = pending.due_of.insert(timer.completes.clone(), place) {
+            pending.by_due.remove(&old);
+        }
         pending.by_due.insert(place, timer);
         drop(pending);
         if first {
@@ -133,12 +135,10 @@ impl Timers {
     }
 
     fn fire(&self, batch: &mut Batch, store: &Arc<dyn Store>, waits: &Waits) -> Result<(), troupe_log::Error> {
-        let timer = {
-            let mut pending = self.pending.lock();
-            let Some((_, timer)) = pending.by_due.pop_first() else { return Ok(()) };
-            pending.due_of.remove(&timer.completes);
-            timer
-        };
+        // Held to the end: who cancels finds it armed, or its completion in the log already.
+        let mut pending = self.pending.lock();
+        let Some((_, timer)) = pending.by_due.pop_first() else { return Ok(()) };
+        pending.due_of.remove(&timer.completes);
         if timer.durable {
             batch.clear();
             batch.stamp(self.clock.now(), self.clock.wall());

@@ -132,6 +132,11 @@ impl Waits {
         }
     }
 
+    /// Forgets what is there for one wait.
+    pub fn forget_one(&self, id: &WaitId) {
+        self.slots.lock().remove(id);
+    }
+
     /// Forgets what is there for the waits of one life of an actor.
     pub fn forget(&self, actor: &ActorId) {
         self.slots.lock().retain(|id, _| id.actor != *actor);
