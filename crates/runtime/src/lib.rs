@@ -26,7 +26,7 @@
 //! node.stop(&counter.id, "done").await?;
 //! let mut replay = Replay::new(ReplayCode::compile(&bytes)?, node.journal_source(&counter.id).await?)?;
 //! while let Some(turn) = replay.next_turn().await? {
-//!     println!("{}: {}", turn.kind.name(), turn.ended);
+//!     println!("{}: {}", turn.kind.name(), turn.ended());
 //! }
 //! # let journal = node.journal(&counter.id).await?.read_all()?;
 //! # let kinds: Vec<_> = troupe_log::record::records(&journal).map(|record| record.unwrap().kind).collect();
