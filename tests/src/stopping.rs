@@ -137,3 +137,25 @@ async fn a_stop_now_of_an_idle_actor_lets_its_last_turn_run() {
     assert_eq!(summary.turns, 4, "instantiate, init, add, terminate");
     node.close().await.unwrap();
 }
+
+/// A mailbox may hold more than one batch of the log: what waits is given up in parts, and none is lost between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_inbox_is_given_up_in_parts_and_nothing_of_it_is_lost() {
+    const WAITING: usize = 40;
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    node.start(patient("sleeper", "sleeper")).await.unwrap();
+    let actor = id("sleeper");
+    let napping = begun(node.call(&actor, Outgoing::new("nap", HOUR.as_bytes()))).await;
+    sleeping(&node, 1).await;
+    for _ in 0..WAITING {
+        node.cast(&actor, Outgoing::new("count", vec![7; 512 << 10])).await.unwrap();
+    }
+    node.stop_now(&actor, "enough").await.unwrap();
+    assert_eq!(killed(&napping.await.unwrap_err()), Some(true));
+    let node = node_on(&power_cut(node, &disk)).await;
+    let info = node.actor(&actor).await.unwrap();
+    assert_eq!((info.status, info.mailbox), ("stopped", 0));
+    assert_eq!(node.dead_letters_of(&actor).await.unwrap().len(), WAITING + 1);
+    node.close().await.unwrap();
+}

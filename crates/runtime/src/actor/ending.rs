@@ -31,6 +31,9 @@ pub(super) enum Journal {
     Untouched,
 }
 
+/// Bytes of waiting messages that one batch makes dead letters of; a batch holds 1 GiB, and a mailbox may hold more.
+const AT_ONCE: usize = 16 << 20;
+
 impl Executor {
     /// The last turn, then nothing more: the inbox goes to the dead letters.
     pub(super) async fn stop(&mut self, reason: &str) {
@@ -94,6 +97,7 @@ impl Executor {
     /// Commits that the life has ended, with all that follows from it. The gate is that of the end.
     pub(super) fn end_life(&mut self, guest: &mut Guest, reason: &str, journal: Journal) -> Result<Gate> {
         let waiting = self.cell.mailbox.close();
+        let waiting = self.all_but_the_last(waiting);
         let mut burial = Burial::default();
         let stopped = ActorEntry { stopped: Some(reason.to_owned()), ..self.cell.life.lock().entry.clone() };
         if guest.recorder.recording() {
@@ -129,6 +133,23 @@ impl Executor {
         self.core.waits.forget(&self.cell.id);
         self.core.ended(&self.cell);
         ended
+    }
+
+    /// Gives messages up in batches of their own for as long as they are too much for one; returns what is left.
+    fn all_but_the_last(&mut self, mut waiting: Vec<Envelope>) -> Vec<Envelope> {
+        loop {
+            let mut bytes = 0;
+            let fits = waiting.iter().take_while(|envelope| {
+                bytes += envelope.message.size();
+                bytes <= AT_ONCE
+            });
+            let fits = fits.count().max(1);
+            if fits >= waiting.len() {
+                return waiting;
+            }
+            let rest = waiting.split_off(fits);
+            self.too_late(std::mem::replace(&mut waiting, rest));
+        }
     }
 
     /// Messages that came in behind the end: with them happens what the end would have done.
