@@ -383,7 +383,6 @@ impl Executor {
                 return false;
             }
         };
-        burial.done(&self.core.dead);
         let reply = guest.turn.reply.take();
         let about = guest.about.clone();
         self.live = Some(live);
@@ -392,6 +391,8 @@ impl Executor {
         self.live = None;
         self.cell.faults.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.cell.life.lock().last_fault = Some(words.clone());
+        // Before anybody hears of it, so that who does sees the fault.
+        burial.done(&self.core.dead);
         self.cell.mailbox.turn_over();
         if let (Some((result, until)), Some(message)) = (answered, &message) {
             if let Some(key) = &message.key {
