@@ -51,6 +51,22 @@ tables! {
     QUEUES = 11, "queues";
     /// Messages to other nodes, not acknowledged yet.
     OUTBOX = 12, "outbox";
+    /// Subscriptions to topics.
+    TOPICS = 13, "topics";
+    /// Members of groups.
+    GROUPS = 14, "groups";
+    /// Locks that are held, and the newest token of each.
+    LOCKS = 15, "locks";
+    /// Registered names.
+    REGISTRY = 16, "registry";
+    /// Key-value stores.
+    KEYVALUE = 17, "keyvalue";
+    /// Links and monitors.
+    BONDS = 18, "bonds";
+    /// Applications and their supervision.
+    APPLICATIONS = 19, "applications";
+    /// Where actors have moved to, and what was upgraded.
+    MOVES = 20, "moves";
 }
 
 impl fmt::Debug for Table {

@@ -8,6 +8,7 @@ pub mod actor_ref;
 pub(crate) mod core;
 mod dead;
 pub(crate) mod listing;
+mod party;
 pub mod phases;
 mod stopping;
 mod typed;
@@ -215,7 +216,7 @@ impl Node {
         let timers = node.core.clone();
         tokio::spawn(async move {
             tokio::select! {
-                error = timers.timers.run(&timers.store, &timers.waits) => timers.halt(&error.to_string()),
+                error = timers.timers.run(&timers.store, &timers.waits, &timers.shared, &*timers) => timers.halt(&error.to_string()),
                 () = timers.closed() => {}
             }
         });
@@ -282,9 +283,22 @@ impl Node {
                 cell.life.lock().about.promised.lock().insert(token, promise);
             }
         }
+        for (name, rows) in &opened.tables {
+            let Some(service) = core.shared.of_table(*name) else { continue };
+            if let Some((key, _)) = rows.iter().find(|(key, value)| !service.restore(key, value)) {
+                return Err(corrupt(&format!("{name:?} (its key is {})", hex::encode(key))));
+            }
+        }
         for (key, value) in table(Table::COMPLETIONS) {
             let Some(wait) = WaitId::from_key(key) else { return Err(corrupt("completions")) };
-            core.waits.complete(wait, value.clone());
+            // An empty one is a timer's.
+            let held = match value.first() {
+                Some(number) => core.shared.numbered(*number).is_some_and(|service| service.hold(&wait, value)),
+                None => true,
+            };
+            if held {
+                core.waits.complete(wait, value.clone(), Gate::default());
+            }
         }
         for (key, value) in table(Table::TIMERS) {
             core.timers.arm(Timer::decode(key, value).map_err(|_| corrupt("timers"))?);
@@ -302,6 +316,11 @@ impl Node {
                 cell.mailbox.restore(envelope);
             }
         }
+        for (which, service) in core.shared.all() {
+            if let Some(at) = service.next_due() {
+                core.timers.wake(which, at);
+            }
+        }
         let mut resumed: Vec<Arc<Cell>> = Vec::new();
         for (key, _) in table(OPEN_TURNS) {
             let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
@@ -311,6 +330,7 @@ impl Node {
                 resumed.push(cell);
             }
         }
+        core.shared.resumes(resumed.iter().map(|cell| cell.id.clone()));
         for cell in resumed {
             core.schedule_resume(cell);
         }

@@ -108,6 +108,8 @@ impl Executor {
             guest.delete(OPEN_TURNS, self.cell.id.as_str().as_bytes());
             burial = self.dead_letters(guest, &waiting);
         }
+        self.answer_askers(guest, &waiting);
+        guest.leave_services();
         let tokens: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
         for token in tokens {
             guest.keep_promise(&token, Err(ended_fault(&format!("the actor was stopped: {reason}"))));
@@ -162,6 +164,7 @@ impl Executor {
         if guest.recorder.recording() {
             burial = self.dead_letters(&mut guest, &waiting);
         }
+        self.answer_askers(&mut guest, &waiting);
         let (gate, heard) = match guest.commit_turn() {
             Ok(gate) => (gate, Error::NoActor(self.cell.id.clone())),
             Err(error) => (Gate::default(), self.core.halted(&format!("{error:#}"))),
@@ -191,6 +194,14 @@ impl Executor {
         let recording = if about.mode == Mode::Off { Recording::Off } else { Recording::On };
         let recorder = Recorder::new(recording, tip.chain, self.core.registry.clone());
         Guest::new(about, self.core.services(), recorder, tip.tail)
+    }
+
+    /// Stages that the actors that wait for an answer to one of these hear that there is nobody.
+    fn answer_askers(&self, guest: &mut Guest, waiting: &[Envelope]) {
+        let nobody = Err(CallError::NotFound(self.cell.id.to_string()));
+        for envelope in waiting {
+            guest.answer_asker(envelope.message.asker.as_ref(), &nobody);
+        }
     }
 
     /// Stages that these messages are dead letters, and their keys free.

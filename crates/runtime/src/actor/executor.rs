@@ -101,7 +101,9 @@ impl Executor {
 
     /// Brings the actor back and ends its open turn, then works on.
     pub(crate) async fn resume_and_run(mut self) {
-        if let Err(error) = Box::pin(self.revive()).await {
+        let revived = Box::pin(self.revive()).await;
+        self.core.shared.resumed(&self.cell.id);
+        if let Err(error) = revived {
             if self.cell.life.lock().status == Status::Ready && !self.core.is_closing() {
                 self.quarantine(&error.to_string());
             }
@@ -259,6 +261,9 @@ impl Executor {
         let answers = guest.turn.answering == Answering::Result;
         let keyed = message.filter(|message| answers && message.key.is_some());
         let until = keyed.map(|message| guest.remember(&message.from, message.key.as_ref(), &result));
+        if answers && let Some(message) = message {
+            guest.answer_asker(message.asker.as_ref(), &result);
+        }
         let gate = guest.commit_turn().map_err(|error| format!("{error:#}"))?;
         let reply = if answers { guest.turn.reply.take() } else { None };
         let about = guest.about.clone();
@@ -293,14 +298,17 @@ impl Executor {
         {
             guest.delete(Table::KEYS, &super::keys::table_key(&self.cell.id, name));
         }
+        guest.answer_asker(message.asker.as_ref(), &Err(CallError::Timeout));
         match guest.commit_turn() {
             Ok(gate) => {
-                // Behind the batch, so that a new use of the key stands in the log behind the end of the old one.
-                if let Some(name) = &name {
-                    guest.about.keys.lock().free(name, &CallError::Timeout, gate);
-                }
+                let about = guest.about.clone();
+                // Before anybody hears of it, so that who does sees the record.
                 self.note_tip();
                 self.cell.mailbox.turn_over();
+                // Behind the batch, so that a new use of the key stands in the log behind the end of the old one.
+                if let Some(name) = &name {
+                    about.keys.lock().free(name, &CallError::Timeout, gate);
+                }
                 if let Some(reply) = envelope.reply {
                     let _ = reply.send(Answer { result: Err(CallError::Timeout), gate });
                 }
@@ -370,6 +378,7 @@ impl Executor {
                     Some(token) if committed && guest.keep_promise(&token, result.clone()) => {}
                     _ => {
                         let until = guest.remember(&message.from, message.key.as_ref(), &result);
+                        guest.answer_asker(message.asker.as_ref(), &result);
                         answered = Some((result, until));
                     }
                 }

@@ -217,6 +217,8 @@ pub fn encode_result(result: &Result<Vec<u8>, CallError>, out: &mut Vec<u8>) {
         Err(CallError::Refused(text)) => (1, text.clone()),
         Err(CallError::Faulted { cause, committed }) => (if *committed { 3 } else { 2 }, cause.clone()),
         Err(CallError::Timeout) => (4, String::new()),
+        Err(CallError::NotFound(actor)) => (6, actor.clone()),
+        Err(CallError::Invalid(text)) => (7, text.clone()),
         Err(other) => (5, other.to_string()),
     };
     out.push(case);
@@ -225,7 +227,7 @@ pub fn encode_result(result: &Result<Vec<u8>, CallError>, out: &mut Vec<u8>) {
 
 /// Reads what [`encode_result`] wrote.
 pub fn decode_result(input: &mut Reader<'_>) -> Result<Result<Vec<u8>, CallError>, codec::Error> {
-    let case = input.case(6)?;
+    let case = input.case(8)?;
     if case == 0 {
         return Ok(Ok(input.bytes()?.to_vec()));
     }
@@ -234,6 +236,8 @@ pub fn decode_result(input: &mut Reader<'_>) -> Result<Result<Vec<u8>, CallError
         1 => CallError::Refused(text),
         2 | 3 => CallError::Faulted { cause: text, committed: case == 3 },
         4 => CallError::Timeout,
+        6 => CallError::NotFound(text),
+        7 => CallError::Invalid(text),
         _ => CallError::Unavailable(text),
     }))
 }

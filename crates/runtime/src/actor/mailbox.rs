@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::change::Change;
 use super::cut::Cut;
-use super::message::{Envelope, ReplyTo};
+use super::message::{Envelope, MessageKind, ReplyTo};
 use super::task::Task;
 
 /// What an executor does next.
@@ -58,6 +58,9 @@ struct State {
     limit: u32,
     queue: VecDeque<Envelope>,
     reserved: u32,
+    /// Of the queue and of the reserved places: what the runtime itself sends, which has a bound of its own.
+    infos: u32,
+    reserved_infos: u32,
     task: Option<Arc<Task>>,
     parked: bool,
     running: bool,
@@ -110,13 +113,20 @@ impl Mailbox {
         self.len() == 0
     }
 
-    /// Takes a place for a message that is about to be committed.
-    pub fn reserve(&self) -> Result<(), Refused> {
+    /// Takes a place for a message that is about to be committed. Infos have places of their own.
+    pub fn reserve(&self, info: bool) -> Result<(), Refused> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(Refused::Closed);
         }
-        if state.queue.len() + state.reserved as usize >= state.limit as usize {
+        if info {
+            if state.infos + state.reserved_infos >= infos(state.limit) {
+                return Err(Refused::Full);
+            }
+            state.reserved_infos += 1;
+            return Ok(());
+        }
+        if state.full() {
             return Err(Refused::Full);
         }
         state.reserved += 1;
@@ -124,15 +134,24 @@ impl Mailbox {
     }
 
     /// Gives a place back.
-    pub fn release(&self) {
-        self.state.lock().reserved -= 1;
+    pub fn release(&self, info: bool) {
+        let mut state = self.state.lock();
+        if info {
+            state.reserved_infos -= 1;
+        } else {
+            state.reserved -= 1;
+        }
     }
 
     /// Fills a reserved place.
     pub fn fill(&self, envelope: Envelope) -> Roused {
         let mut state = self.state.lock();
-        state.reserved -= 1;
-        state.queue.push_back(envelope);
+        if envelope.message.kind == MessageKind::Info {
+            state.reserved_infos -= 1;
+        } else {
+            state.reserved -= 1;
+        }
+        state.push_back(envelope);
         start(&mut state)
     }
 
@@ -142,30 +161,33 @@ impl Mailbox {
         if state.closed {
             return Err((Refused::Closed, envelope));
         }
-        if state.queue.len() + state.reserved as usize >= state.limit as usize {
+        if state.full() {
             return Err((Refused::Full, envelope));
         }
-        state.queue.push_back(envelope);
+        state.push_back(envelope);
         Ok(start(&mut state))
     }
 
     /// Puts a message back that is tried again, before all others, past the bound.
     pub fn put_back(&self, envelope: Envelope) -> bool {
         let mut state = self.state.lock();
+        if envelope.message.kind == MessageKind::Info {
+            state.infos += 1;
+        }
         state.queue.push_front(envelope);
         rouse(state)
     }
 
     /// Adds a message that was accepted in an earlier life of the process, past the bound.
     pub fn restore(&self, envelope: Envelope) {
-        self.state.lock().queue.push_back(envelope);
+        self.state.lock().push_back(envelope);
     }
 
     /// Asks for something between two turns. True if the actor has no executor and needs one.
     pub fn ask(&self, what: Next) -> bool {
         let mut state = self.state.lock();
         match what {
-            Next::Message(envelope) => state.queue.push_back(envelope),
+            Next::Message(envelope) => state.push_back(envelope),
             Next::Evict => state.evict = true,
             Next::Snapshot => state.snapshot = true,
             Next::Change(change) => state.changes.push_back(change),
@@ -250,6 +272,7 @@ impl Mailbox {
             && state.changes.is_empty()
             && state.queue.is_empty()
             && state.reserved == 0
+            && state.reserved_infos == 0
     }
 
     /// True while an executor runs.
@@ -281,6 +304,9 @@ impl Mailbox {
             return Poll::Pending;
         }
         if let Some(envelope) = state.queue.pop_front() {
+            if envelope.message.kind == MessageKind::Info {
+                state.infos -= 1;
+            }
             if self.lent.load(Relaxed) == LENT {
                 self.lent.store(TAKEN, Relaxed);
             }
@@ -344,6 +370,7 @@ impl Mailbox {
     pub fn close(&self) -> Vec<Envelope> {
         let mut state = self.state.lock();
         state.closed = true;
+        state.infos = 0;
         state.queue.drain(..).collect()
     }
 
@@ -365,6 +392,25 @@ impl Mailbox {
         state.stop = None;
         state.close = false;
     }
+}
+
+impl State {
+    /// No place for a message of an actor or a client.
+    fn full(&self) -> bool {
+        self.queue.len() - self.infos as usize + self.reserved as usize >= self.limit as usize
+    }
+
+    fn push_back(&mut self, envelope: Envelope) {
+        if envelope.message.kind == MessageKind::Info {
+            self.infos += 1;
+        }
+        self.queue.push_back(envelope);
+    }
+}
+
+/// How much of what the runtime itself sends may wait: ends of others, timers, items of topics.
+fn infos(limit: u32) -> u32 {
+    limit.saturating_mul(4).saturating_add(1024)
 }
 
 /// What there is to do for what has come in.

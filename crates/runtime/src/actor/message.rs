@@ -5,6 +5,8 @@ use std::sync::Arc;
 use troupe_log::codec::{self, Reader};
 use troupe_log::{NodeTime, Position};
 
+use crate::service::waits::WaitId;
+
 /// Whether an answer is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -55,6 +57,30 @@ pub struct Message {
     pub key: Option<Arc<str>>,
     /// 1 the first time, one more after each fault.
     pub attempt: u32,
+    /// The actor that waits inside a turn for the answer; none if nobody or a client does.
+    pub asker: Option<Asker>,
+}
+
+/// An actor that waits for an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// What completes its wait.
+    pub wait: WaitId,
+    /// Whether the wait is a record, and survives a crash.
+    pub durable: bool,
+}
+
+impl Asker {
+    /// Appends it in the value codec.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        self.wait.encode(out);
+        out.push(u8::from(self.durable));
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub fn decode(input: &mut Reader<'_>) -> Result<Asker, codec::Error> {
+        Ok(Asker { wait: WaitId::decode(input)?, durable: input.case(2)? == 1 })
+    }
 }
 
 impl Message {
@@ -70,6 +96,7 @@ impl Message {
         out.extend_from_slice(&self.id.0.to_le_bytes());
         codec::put_str(out, &self.from);
         out.push(match self.kind {
+            MessageKind::Call if self.asker.is_some() => ASKED,
             MessageKind::Call => 0,
             MessageKind::Cast => 1,
             MessageKind::Info => 2,
@@ -98,6 +125,9 @@ impl Message {
             }
         }
         codec::put_u32(out, self.attempt);
+        if let Some(asker) = self.asker.as_ref().filter(|_| self.kind == MessageKind::Call) {
+            asker.encode(out);
+        }
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
@@ -110,7 +140,10 @@ impl Message {
         let mut id = [0; 16];
         id.copy_from_slice(input.take(16)?);
         let from = shared(input.str()?, before.map(|before| &before.from));
-        let kind = match input.case(3)? {
+        let kind = input.case(4)?;
+        let asked = kind == u16::from(ASKED);
+        let kind = match kind {
+            _ if asked => MessageKind::Call,
             0 => MessageKind::Call,
             1 => MessageKind::Cast,
             _ => MessageKind::Info,
@@ -134,6 +167,10 @@ impl Message {
         }
         let [trace, key] = texts;
         let attempt = input.u32()?;
+        let asker = match asked {
+            true => Some(Asker::decode(input)?),
+            false => None,
+        };
         Ok(Message {
             id: MessageId(u128::from_le_bytes(id)),
             from,
@@ -145,6 +182,7 @@ impl Message {
             trace,
             key,
             attempt,
+            asker,
         })
     }
 
@@ -156,6 +194,9 @@ impl Message {
         troupe_log::Digest::of(&bytes)
     }
 }
+
+/// The byte of a call that an actor waits for inside a turn.
+const ASKED: u8 = 3;
 
 fn shared(text: &str, known: Option<&Arc<str>>) -> Arc<str> {
     match known {

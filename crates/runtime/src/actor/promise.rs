@@ -7,7 +7,7 @@ use std::sync::Arc;
 use troupe_log::codec::{self, Reader};
 use troupe_log::{ActorId, NodeTime};
 
-use super::message::{Message, MessageId, ReplyTo};
+use super::message::{Asker, Message, MessageId, ReplyTo};
 
 /// A call whose answer was put off.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Promise {
     pub key: Option<Arc<str>>,
     /// After this nobody wants it.
     pub deadline: Option<NodeTime>,
+    /// The actor that waits for the answer inside a turn.
+    pub asker: Option<Asker>,
     /// The caller in this process, if it is still there.
     pub reply: Option<ReplyTo>,
 }
@@ -32,6 +34,7 @@ impl Promise {
             from: message.from.clone(),
             key: message.key.clone(),
             deadline: message.deadline,
+            asker: message.asker.clone(),
             reply: None,
         }
     }
@@ -43,6 +46,9 @@ impl Promise {
         codec::put_str(&mut out, &self.from);
         codec::put_option(&mut out, self.key.as_deref(), codec::put_str);
         codec::put_option(&mut out, self.deadline.map(|deadline| deadline.0), codec::put_u64);
+        if let Some(asker) = &self.asker {
+            asker.encode(&mut out);
+        }
         out
     }
 
@@ -54,6 +60,10 @@ impl Promise {
             from: input.str()?.into(),
             key: input.option(|input| input.str().map(Arc::from))?,
             deadline: input.option(Reader::u64)?.map(NodeTime),
+            asker: match input.rest() {
+                [] => None,
+                _ => Some(Asker::decode(&mut input)?),
+            },
             reply: None,
         })
     }

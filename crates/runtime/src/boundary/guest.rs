@@ -15,15 +15,19 @@ use wasmtime::component::ResourceTable;
 use super::error::{CommitFailed, Denied, LimitReached};
 use super::limiter::Limiter;
 use super::recorder::Recorder;
+use super::staging::{Committed, Staging};
 use crate::actor::config::Config;
 use crate::actor::cut::Cut;
 use crate::actor::keys::{self, Keys};
-use crate::actor::message::{Answer, CallError, Envelope, Gate, Message, MessageId, ReplyTo};
+use crate::actor::message::{
+    Answer, Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind, ReplyTo,
+};
 use crate::actor::promise::{self, Promise};
 use crate::manifest::{Grants, Limits, Mode};
 use crate::node::phases::Watch;
-use crate::service::timers::Timer;
+use crate::service::timers::{Timer, Timers};
 use crate::service::waits::{WaitId, Waits};
+use crate::service::{Info, Party, Shared, Which};
 
 /// The guest's log levels.
 pub use tracing::Level;
@@ -48,8 +52,14 @@ pub trait Services: Send + Sync + 'static {
     fn timer(&self, change: TimerChange);
     /// A new message id.
     fn message_id(&self) -> MessageId;
-    /// Reserves a place in a mailbox.
-    fn reserve(&self, to: &ActorId, size: usize) -> Result<Box<dyn Reserved>, CallError>;
+    /// Reserves a place in a mailbox; what the runtime itself sends (`info`) has places of its own.
+    fn reserve(&self, to: &ActorId, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError>;
+    /// What actors share.
+    fn shared(&self) -> &Shared;
+    /// What commits without a guest, and what a step of one stages that others do too.
+    fn party(&self) -> &dyn Party;
+    /// The node's timers.
+    fn timers(&self) -> &Timers;
     /// A line that the guest logs.
     fn log(&self, actor: &ActorId, level: Level, message: &str);
 }
@@ -60,8 +70,8 @@ pub trait Reserved: Send {
     fn arrival(&self) -> u64;
     /// Whether the entry must be put into the inbox table.
     fn recorded(&self) -> bool;
-    /// Puts the message there.
-    fn deliver(self: Box<Self>, envelope: Envelope);
+    /// Puts the message there. Who `waits` for the answer lends its thread.
+    fn deliver(self: Box<Self>, envelope: Envelope, waits: bool);
 }
 
 /// A committed change of the node's timers.
@@ -139,6 +149,17 @@ pub enum Staged {
     Promise(String, Promise),
     /// A promised answer is given.
     Keep(Box<Kept>),
+    /// An actor that waits for it is answered.
+    Answer(Box<ToAsker>),
+    /// A service changes.
+    Service(Box<dyn Staging>),
+}
+
+/// An answer to an actor that waits inside a turn.
+pub struct ToAsker {
+    asker: Asker,
+    /// Empty if nobody wants it any more.
+    completion: Vec<u8>,
 }
 
 /// An answer to a call whose answer was put off.
@@ -191,6 +212,8 @@ pub struct Turn {
     /// True in save and load and the instantiation between them, where only `host` and what only reads may be called.
     pub restricted: bool,
     pub(crate) staged: Vec<Staged>,
+    /// Something of `staged` is a service's.
+    pub(crate) shares: bool,
 }
 
 /// The data of a running instance's store.
@@ -292,9 +315,55 @@ impl Guest {
         self.batch.delete(table, key);
     }
 
+    /// Does this once the step is committed; undoes it if the step is.
+    pub(crate) fn stage_service(&mut self, change: impl Staging + 'static) {
+        self.turn.shares = true;
+        self.turn.staged.push(Staged::Service(Box::new(change)));
+    }
+
+    /// The actor's life ends with this step: what it had of services goes.
+    pub(crate) fn leave_services(&mut self) {
+        let node = self.node.clone();
+        for (_, service) in node.shared().all() {
+            if let Some(change) = service.ended(&self.about.id, &mut self.batch) {
+                self.turn.shares = true;
+                self.turn.staged.push(Staged::Service(change));
+            }
+        }
+    }
+
+    /// Stages an info for an actor.
+    pub(crate) fn info(&mut self, to: &ActorId, info: Info) -> Result<(), CallError> {
+        let node = self.node.clone();
+        let change = node.party().info(&mut self.batch, to, info)?;
+        self.turn.shares = true;
+        self.turn.staged.push(Staged::Service(change));
+        Ok(())
+    }
+
+    /// The step's batch, for the rows of a service.
+    pub(crate) fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+
+    /// Answers the actor that waits for the answer of this message, if one does, when the step commits.
+    pub(crate) fn answer_asker(&mut self, asker: Option<&Asker>, result: &Result<Vec<u8>, CallError>) {
+        let Some(asker) = asker else { return };
+        let mut completion = Vec::with_capacity(16 + result.as_ref().map_or(0, Vec::len));
+        completion.push(Which::Asks as u8);
+        keys::encode_result(result, &mut completion);
+        self.turn.shares = true;
+        self.turn.staged.push(Staged::Answer(Box::new(ToAsker { asker: asker.clone(), completion })));
+    }
+
+    /// What the turn has learnt depends on this.
+    pub fn saw(&mut self, gate: Gate) {
+        self.turn.seen = self.about.depends_on(self.turn.seen.and(gate));
+    }
+
     /// Stages a message; its place in the mailbox is taken at once.
     pub fn send(&mut self, message: Message, to: &ActorId) -> Result<(), CallError> {
-        let reserved = self.node.reserve(to, message.size())?;
+        let reserved = self.node.reserve(to, message.size(), message.kind == MessageKind::Info)?;
         if reserved.recorded() {
             let arrival = reserved.arrival();
             self.batch.put_with(Table::INBOX, |out| put_inbox_key(out, to, arrival), |out| message.encode(out));
@@ -322,6 +391,7 @@ impl Guest {
             self.batch.delete(Table::TOKENS, &promise::key(&self.about.id, token));
         }
         let until = self.remember(&promise.from, promise.key.as_ref(), &result);
+        self.answer_asker(promise.asker.as_ref(), &result);
         self.stage(Staged::Keep(Box::new(Kept { token: token.to_owned(), promise, fresh, result, until })));
         true
     }
@@ -346,6 +416,7 @@ impl Guest {
     /// Throws away what the current step staged; its records stay.
     pub fn undo_step(&mut self) {
         self.batch.clear();
+        self.turn.shares = false;
         self.give_up_wait();
         for effect in std::mem::take(&mut self.turn.staged) {
             if let Staged::Keep(kept) = effect {
@@ -365,6 +436,7 @@ impl Guest {
         let Some(id) = self.turn.wait.take() else { return };
         // At once: one that has fired already stands before the deletes in the log.
         self.node.timer(TimerChange::Cancel(id.clone()));
+        self.node.shared().withdraw(&id);
         self.node.waits().forget_one(&id);
         if self.recorder.recording() {
             self.batch.delete(Table::TIMERS, &Timer::key(&id));
@@ -411,6 +483,8 @@ impl Guest {
     /// Appends the step's records and table changes as one batch, then lets the rest of the node see what it staged.
     fn commit(&mut self) -> wasmtime::Result<Gate> {
         let mut gate = self.turn.seen;
+        let node = std::mem::take(&mut self.turn.shares).then(|| self.node.clone());
+        let alone = node.as_ref().map(|node| self.prepare(&**node));
         if self.recorder.recording() && !self.recorder.step.is_empty() {
             self.turn.journaled += self.recorder.step.bytes().len() as u64;
             self.batch.records(&self.about.id, self.about.incarnation, self.tail, &self.recorder.step);
@@ -436,6 +510,10 @@ impl Guest {
             });
             self.turn.seen = gate;
         }
+        if let (Some(node), Some(alone)) = (&node, alone) {
+            self.share(&**node, gate);
+            drop(alone);
+        }
         if !self.turn.staged.is_empty() {
             for effect in std::mem::take(&mut self.turn.staged) {
                 self.apply(effect, gate);
@@ -444,12 +522,53 @@ impl Guest {
         Ok(gate)
     }
 
+    /// Adds to the batch what depends on others at this moment; until what it returns is dropped it stays so.
+    fn prepare<'n>(&mut self, node: &'n dyn Services) -> parking_lot::MutexGuard<'n, ()> {
+        let alone = node.shared().committing();
+        for effect in &mut self.turn.staged {
+            match effect {
+                Staged::Service(change) => change.prepare(&mut self.batch),
+                Staged::Answer(answer) => {
+                    let wait = &answer.asker.wait;
+                    if !node.shared().asks.wanted(wait) && !node.shared().resuming(&wait.actor) {
+                        answer.completion.clear();
+                    } else if answer.asker.durable {
+                        self.batch.put(Table::COMPLETIONS, &wait.key(), &answer.completion);
+                    }
+                }
+                _ => {}
+            }
+        }
+        alone
+    }
+
+    /// Has the services change.
+    fn share(&mut self, node: &dyn Services, gate: Gate) {
+        for effect in std::mem::take(&mut self.turn.staged) {
+            match effect {
+                Staged::Service(change) => {
+                    change.commit(&Committed { gate, waits: node.waits(), timers: node.timers() })
+                }
+                Staged::Answer(answer) => {
+                    let ToAsker { asker, completion } = *answer;
+                    if !completion.is_empty() {
+                        node.waits().complete(asker.wait, completion, gate);
+                    }
+                }
+                other => self.turn.staged.push(other),
+            }
+        }
+    }
+
     fn apply(&mut self, effect: Staged, gate: Gate) {
         match effect {
             Staged::Send(reserved, message) => {
                 let arrival = reserved.recorded().then(|| reserved.arrival());
-                reserved.deliver(Envelope { message, reply: None, arrival, seen: gate });
+                let waits = message.kind == MessageKind::Call;
+                reserved.deliver(Envelope { message, reply: None, arrival, seen: gate }, waits);
             }
+            // Done already.
+            Staged::Answer(_) | Staged::Service(_) => {}
             Staged::Timer(change) => self.node.timer(change),
             Staged::Promise(token, mut promise) => {
                 promise.reply = self.turn.reply.take();

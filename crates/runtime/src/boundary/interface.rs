@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use troupe_log::codec::Reader;
-use troupe_log::{Kind, Mark};
+use troupe_log::{Kind, Mark, NodeTime, Table};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
 
@@ -21,7 +21,7 @@ use super::recorder::Recalled;
 use super::registry::{self, Entry};
 use super::resources::Lost;
 use crate::node::phases::{During, Phase};
-use crate::service::waits::{WaitId, Waited};
+use crate::service::waits::{Completion, WaitId, Waited};
 
 /// An `async` closure or function that lends the guest across its awaits.
 pub trait AsyncHost<'a, P, R>: Send + Sync {
@@ -46,9 +46,26 @@ where
 pub enum Begun<R> {
     /// There is nothing to wait for: this is the answer, and the step goes on.
     Now(R),
-    /// What the wait needs is staged; the step is committed and the guest parked.
-    Parked,
+    /// What the wait needs is staged; the step is committed and the guest parked, at most until this node time.
+    Parked(Option<NodeTime>),
 }
+
+/// The three parts of a wait; see [`Interface::wait`].
+pub struct Wait<P, R> {
+    /// Stages what the wait needs, or says that there is nothing to wait for.
+    pub begin: fn(&mut Guest, &P, &WaitId) -> Result<Begun<R>>,
+    /// After a restart, before it waits again under the same id: tells the service, where that does not know by itself.
+    pub again: fn(&mut Guest, &P, &WaitId) -> Result<()>,
+    /// Turns the completion, or its absence, into the answer. What it stages or does to tables is of the next step.
+    pub end: fn(&mut Guest, &P, &WaitId, Waited) -> Result<R>,
+}
+
+impl<P, R> Clone for Wait<P, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<P, R> Copy for Wait<P, R> {}
 
 /// Parameters of a host function.
 pub trait Params: ComponentNamedList + Lift + Recordable + Debug + Send + 'static {}
@@ -193,14 +210,7 @@ impl Interface<'_> {
     }
 
     /// A function that waits for a completion which another party commits: see docs/semantics.md, "Turn, step, wait".
-    /// `begin` stages what the wait needs; `end` turns the completion, or its absence when the deadline is near, into the
-    /// answer.
-    pub fn wait<P, R>(
-        &mut self,
-        name: &str,
-        begin: fn(&mut Guest, &P, &WaitId) -> Result<Begun<R>>,
-        end: fn(&mut Guest, &P, &WaitId, Waited) -> Result<R>,
-    ) -> Result<&mut Self>
+    pub fn wait<P, R>(&mut self, name: &str, wait: Wait<P, R>) -> Result<&mut Self>
     where
         P: Params + Sync,
         R: Results,
@@ -210,7 +220,7 @@ impl Interface<'_> {
             name,
             move |mut store: StoreContextMut<'_, Guest>, params: P| {
                 let function = function.clone();
-                Box::new(async move { cross_wait(store.data_mut(), &function.entry, params, begin, end).await })
+                Box::new(async move { cross_wait(store.data_mut(), &function.entry, params, wait).await })
             },
         )?;
         Ok(self)
@@ -325,7 +335,7 @@ fn cross<P: Params, R: Recordable>(
         match guest.recorder.recall(&function.entry, &params)? {
             Recalled::Outcome(range) => return recalled(guest, function, &params, range),
             Recalled::Live => {}
-            Recalled::OpenIntent(_) | Recalled::OpenWait(_) => {
+            Recalled::OpenIntent(_) | Recalled::OpenWait(..) => {
                 return Err(wasmtime::Error::msg("the journal has an intent where none can be"));
             }
         }
@@ -363,7 +373,7 @@ async fn cross_async<P: Params, R: Outcome>(
         match guest.recorder.recall(&function.entry, &params)? {
             Recalled::Outcome(range) => return recalled(guest, function, &params, range),
             Recalled::Live => {}
-            Recalled::OpenWait(seq) => {
+            Recalled::OpenWait(seq, _) => {
                 waits_again(guest)?;
                 open = Some((Kind::Wake, seq));
             }
@@ -424,8 +434,7 @@ async fn cross_wait<P: Params, R: Outcome>(
     guest: &mut Guest,
     entry: &Arc<Entry>,
     params: P,
-    begin: fn(&mut Guest, &P, &WaitId) -> Result<Begun<R>>,
-    end: fn(&mut Guest, &P, &WaitId, Waited) -> Result<R>,
+    wait: Wait<P, R>,
 ) -> Result<R> {
     told(guest, entry);
     let recording = guest.recorder.recording();
@@ -434,49 +443,75 @@ async fn cross_wait<P: Params, R: Outcome>(
         match guest.recorder.recall(entry, &params)? {
             Recalled::Outcome(range) => return guest.recorder.decode(range),
             Recalled::Live => {}
-            Recalled::OpenWait(seq) => {
+            Recalled::OpenWait(seq, due) => {
                 waits_again(guest)?;
-                open = Some(seq);
+                open = Some((seq, due));
             }
             Recalled::OpenIntent(_) => {
                 return Err(wasmtime::Error::msg("the journal has an intent where a wait must be"));
             }
         }
     }
-    let id = match open {
-        Some(seq) => WaitId { actor: guest.about.id.clone(), incarnation: guest.about.incarnation, seq },
+    let (id, due) = match open {
+        Some((seq, due)) => {
+            let id = WaitId { actor: guest.about.id.clone(), incarnation: guest.about.incarnation, seq };
+            (wait.again)(guest, &params, &id)?;
+            guest.node.shared().resumed(&id.actor);
+            (id, due)
+        }
         None => {
             restrained(guest, entry, Effect::Wait)?;
             let id = guest.wait_id();
             let mark = recording.then(|| guest.recorder.open(Kind::Call, entry, &params));
-            match begin(guest, &params, &id) {
-                Ok(Begun::Parked) => {
+            let due = match (wait.begin)(guest, &params, &id) {
+                Ok(Begun::Parked(due)) => {
                     if let Some(mark) = mark {
-                        guest.recorder.step.set_kind(&mark, Kind::Wait);
-                        guest.recorder.step.seal(mark);
+                        guest.recorder.park(mark, due);
                     }
+                    due
                 }
                 Ok(Begun::Now(value)) => return at_once(guest, mark, Ok(value)),
                 Err(error) => return at_once(guest, mark, Err(error)),
-            }
+            };
+            guest.turn.wait = Some(id.clone());
             guest.check_journal()?;
             guest.commit_step()?;
-            id
+            (id, due)
         }
     };
     guest.turn.wait = Some(id.clone());
-    let waited = {
-        let node = guest.node.clone();
-        let until = guest.turn.patience;
-        let _wait = During::new(node.watch(), Phase::Wait);
-        node.waits().wait(&id, until).await
-    };
-    let mut result = end(guest, &params, &id, waited);
+    let waited = waited(guest, &id, due).await;
+    if recording {
+        guest.delete(Table::COMPLETIONS, &id.key());
+    }
+    let mut result = (wait.end)(guest, &params, &id, waited);
     if recording {
         guest.recorder.answer(Kind::Wake, id.seq, &mut result);
         guest.check_journal()?;
     }
     result
+}
+
+/// The completion of a wait, at most until `due`, or until the turn must get on. One that is committed wins over the time.
+async fn waited(guest: &mut Guest, id: &WaitId, due: Option<NodeTime>) -> Waited {
+    let node = guest.node.clone();
+    let until = [due, guest.turn.patience].into_iter().flatten().min();
+    let mut completion = {
+        let _wait = During::new(node.watch(), Phase::Wait);
+        node.waits().wait(id, until).await
+    };
+    if completion.is_none() {
+        node.shared().withdraw(id);
+        completion = node.waits().take(id);
+    }
+    match completion {
+        Some(Completion { bytes, gate }) => {
+            guest.saw(gate);
+            Waited::Completed(bytes)
+        }
+        None if due.is_some() && due == until => Waited::TimedOut,
+        None => Waited::DeadlineNear,
+    }
 }
 
 /// The resumption of an open turn has come to where it had waited: a later start does not count it as failed.
@@ -511,7 +546,7 @@ pub(super) fn cross_dynamic(
         match guest.recorder.recall(entry, &params)? {
             Recalled::Outcome(range) => return guest.recorder.decode::<Bytes>(range).map(|bytes| bytes.0),
             Recalled::Live => {}
-            Recalled::OpenIntent(_) | Recalled::OpenWait(_) => {
+            Recalled::OpenIntent(_) | Recalled::OpenWait(..) => {
                 return Err(wasmtime::Error::msg("the journal has an intent where none can be"));
             }
         }

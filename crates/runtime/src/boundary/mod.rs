@@ -17,6 +17,7 @@ mod recordable;
 mod recorder;
 mod registry;
 mod resources;
+mod staging;
 pub mod value;
 
 use std::collections::HashSet;
@@ -30,13 +31,14 @@ pub use error::{CommitFailed, Denied, Divergence, Exit, LeftHere, LimitReached, 
 pub use guest::{
     About, Answering, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key, put_inbox_key,
 };
-pub use interface::{AsyncHost, Begun, Extra, Interface};
+pub use interface::{AsyncHost, Begun, Extra, Interface, Wait};
 pub use limiter::Limiter;
 pub use recordable::{DecodeError, Handle, MapResource, Recordable};
 pub(crate) use recorder::exit_code;
 pub use recorder::{AtEnd, Recorder, Recording};
 pub use registry::{Entry, Registry, Renew};
 pub use resources::{Lost, Resources};
+pub use staging::{Committed, Staging};
 
 /// All host interfaces of a node, linked.
 pub struct Boundary {

@@ -44,8 +44,8 @@ pub(crate) enum Recalled {
     Live,
     /// An intent without outcome: by the effect class.
     OpenIntent(Seq),
-    /// A wait without answer: wait again under this id.
-    OpenWait(Seq),
+    /// A wait without answer: wait again under this id, at most until then.
+    OpenWait(Seq, Option<NodeTime>),
 }
 
 /// How a guest's calls are treated.
@@ -214,6 +214,15 @@ impl Recorder {
         }
     }
 
+    /// The call in hand is a wait, over at `due` if not before.
+    pub(crate) fn park(&mut self, mark: Mark, due: Option<NodeTime>) {
+        self.step.set_kind(&mark, Kind::Wait);
+        let of = self.step.seal(mark);
+        if let Some(at) = due {
+            self.step.record(Kind::Due, |out| Due { of, at }.encode(out));
+        }
+    }
+
     /// Records the answer of an intent or a wait.
     pub(crate) fn answer<R: Recordable>(&mut self, kind: Kind, of: Seq, result: &mut wasmtime::Result<R>) {
         if R::RESOURCES
@@ -310,7 +319,7 @@ impl Recorder {
                 }
             }
         }
-        if let Recalled::OpenIntent(_) | Recalled::OpenWait(_) = recalled {
+        if let Recalled::OpenIntent(_) | Recalled::OpenWait(..) = recalled {
             self.cursor = None;
         }
         Ok(recalled)
@@ -362,7 +371,9 @@ impl Cursor {
         let record = Record::read(&bytes[self.at..])?;
         self.at += record.bytes.len();
         let seq = record.seq;
-        let wanted = match record.kind.known() {
+        let kind = record.kind.known();
+        let due = if kind == Some(Kind::Wait) { self.take_due(seq) } else { None };
+        let wanted = match kind {
             Some(Kind::Intent) => Kind::Outcome,
             Some(Kind::Wait) => Kind::Wake,
             kind => {
@@ -391,7 +402,7 @@ impl Cursor {
                 return Err(wasmtime::Error::msg(format!("the journal has no answer to the call of record {seq}")));
             }
         }
-        Ok(if wanted == Kind::Outcome { Recalled::OpenIntent(seq) } else { Recalled::OpenWait(seq) })
+        Ok(if wanted == Kind::Outcome { Recalled::OpenIntent(seq) } else { Recalled::OpenWait(seq, due) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::types::Error;
-use crate::boundary::{self, Begun, Boundary, Effect, Guest, Staged, TimerChange};
+use crate::boundary::{self, Begun, Boundary, Effect, Guest, Staged, TimerChange, Wait};
 use crate::recordable_enum;
 use crate::service::timers::{Timer, due_after};
 use crate::service::waits::{WaitId, Waited};
@@ -60,7 +60,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
             guest.require(guest.about.grants.host, "host")?;
             Ok((guest.node.wall_time().0 / 1000,))
         })?
-        .wait("sleep-millis", sleep_begin, sleep_end)?;
+        .wait("sleep-millis", Wait { begin: sleep_begin, again: |_, _, _| Ok(()), end: sleep_end })?;
     Ok(())
 }
 
@@ -81,22 +81,16 @@ fn sleep_begin(guest: &mut Guest, (millis,): &(u64,), id: &WaitId) -> wasmtime::
         guest.put(troupe_log::Table::TIMERS, &Timer::key(id), &timer.encode());
     }
     guest.stage(Staged::Timer(TimerChange::Arm(timer)));
-    Ok(Begun::Parked)
+    Ok(Begun::Parked(None))
 }
 
 fn sleep_end(guest: &mut Guest, _: &(u64,), id: &WaitId, waited: Waited) -> wasmtime::Result<SleepResult> {
     let durable = guest.recorder.recording();
     match waited {
-        Waited::Completed(_) => {
-            if durable {
-                guest.delete(troupe_log::Table::COMPLETIONS, &id.key());
-            }
-            Ok((Ok(()),))
-        }
-        Waited::TimedOut => {
+        Waited::Completed(_) => Ok((Ok(()),)),
+        Waited::TimedOut | Waited::DeadlineNear => {
             if durable {
                 guest.delete(troupe_log::Table::TIMERS, &Timer::key(id));
-                guest.delete(troupe_log::Table::COMPLETIONS, &id.key());
             }
             guest.stage(Staged::Timer(TimerChange::Cancel(id.clone())));
             Ok((Err(Error::Timeout),))

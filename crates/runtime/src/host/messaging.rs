@@ -3,6 +3,7 @@
 use troupe_log::{ActorId, Table};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+use super::common::check_message;
 use super::types::{Error, Kind};
 use crate::actor::message::{CallError, Message, MessageKind};
 use crate::actor::promise::{self, Promise};
@@ -83,17 +84,6 @@ fn current(guest: &Guest) -> Option<Current> {
     })
 }
 
-/// An error if a guest may not use this message type and these headers.
-fn check(message_type: &str, headers: &[(String, String)]) -> Result<(), Error> {
-    if message_type.is_empty() || message_type.starts_with("troupe:") {
-        return Err(Error::InvalidArgument(format!("the message type `{message_type}` is empty or the runtime's own")));
-    }
-    match headers.iter().find(|(name, _)| name.starts_with("troupe-")) {
-        Some((name, _)) => Err(Error::InvalidArgument(format!("the header `{name}` is the runtime's own"))),
-        None => Ok(()),
-    }
-}
-
 fn send(
     guest: &mut Guest,
     to: &str,
@@ -101,7 +91,7 @@ fn send(
     payload: Vec<u8>,
     headers: Vec<(String, String)>,
 ) -> Result<String, Error> {
-    check(&message_type, &headers)?;
+    check_message(&message_type, &headers)?;
     let to = ActorId::parse(to).map_err(|error| Error::InvalidArgument(error.to_string()))?;
     let own = guest.about.id.namespace();
     if !guest.about.grants.messaging.as_ref().is_some_and(|grant| grant.allows(own, &to)) {
@@ -120,6 +110,7 @@ fn send(
         trace: guest.turn.message.as_ref().and_then(|message| message.trace.clone()),
         key: None,
         attempt: 1,
+        asker: None,
     };
     guest.send(message, &to)?;
     Ok(id.to_string())

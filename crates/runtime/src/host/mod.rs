@@ -4,6 +4,7 @@
 //! the services. To add an interface: its file here, its line in [`link`], its WIT under `wit/`, a guest under
 //! `tests/guests`, and its page in `docs/`.
 
+pub mod common;
 // The interface is called so.
 #[allow(clippy::module_inception)]
 pub mod host;

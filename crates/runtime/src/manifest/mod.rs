@@ -21,6 +21,7 @@ pub mod units;
 pub use error::{Error, Place};
 pub use resolve::MAX_MANIFEST;
 pub use types::{
-    ActorPattern, ActorSpec, ComponentRef, Environment, FilesystemGrant, Grants, Keep, Limits, Manifest, Messaging,
-    Mode, OnFault, RandomGrant, Snapshots, Strategy, Supervision,
+    ActorPattern, ActorSpec, Channels, ComponentRef, Environment, FilesystemGrant, Grants, Keep, KeyValue, Limits,
+    Manifest, Messaging, Mode, OnFault, Processes, RandomGrant, Registration, Snapshots, Strategy, Supervision,
+    TupleSpaces, covers,
 };

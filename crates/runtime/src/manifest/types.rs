@@ -170,6 +170,24 @@ pub struct Grants {
     pub arguments: Vec<String>,
     /// Directories of the host.
     pub filesystem: Vec<FilesystemGrant>,
+    /// Beginning, ending and watching other actors; `None` denies it.
+    pub processes: Option<Processes>,
+    /// Tuple spaces; `None` denies them.
+    pub tuplespace: Option<TupleSpaces>,
+    /// Queues and topics; `None` denies them.
+    pub channels: Option<Channels>,
+    /// Groups, by name; `None` denies them.
+    pub groups: Option<Vec<ActorPattern>>,
+    /// Locks, by name; `None` denies them.
+    pub locks: Option<Vec<ActorPattern>>,
+    /// The registry; `None` denies it.
+    pub registry: Option<Registration>,
+    /// Key-value stores; `None` denies them.
+    pub keyvalue: Option<KeyValue>,
+    /// `wasi:logging`.
+    pub logging: bool,
+    /// What `wasi:config` answers; empty unless said.
+    pub config: BTreeMap<String, String>,
 }
 
 impl Default for Grants {
@@ -183,6 +201,15 @@ impl Default for Grants {
             environment: None,
             arguments: Vec::new(),
             filesystem: Vec::new(),
+            processes: None,
+            tuplespace: None,
+            channels: None,
+            groups: None,
+            locks: None,
+            registry: None,
+            keyvalue: None,
+            logging: true,
+            config: BTreeMap::new(),
         }
     }
 }
@@ -218,7 +245,63 @@ impl Messaging {
     }
 }
 
-/// A pattern over actor ids: `worker-*`, `other/worker-*`. `*` stands for any run of characters within one part.
+/// What an actor may do to other actors' lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processes {
+    /// The components that it may spawn: names of `[components]`, `name@version`, digests. `*` stands for any run of characters.
+    pub spawn: Vec<String>,
+    /// The actors that it may stop, link and monitor, beside those that it spawned and itself.
+    pub control: Vec<ActorPattern>,
+    /// What `[components]` says, resolved: name and digest.
+    pub components: BTreeMap<String, Digest>,
+}
+
+/// Which tuple spaces an actor may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TupleSpaces {
+    /// For everything.
+    pub spaces: Vec<ActorPattern>,
+    /// For read, read-all, count and subscribe only.
+    pub read: Vec<ActorPattern>,
+}
+
+/// Which queues and topics an actor may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Channels {
+    /// Queues that it may send to.
+    pub send: Vec<ActorPattern>,
+    /// Queues that it may receive from.
+    pub receive: Vec<ActorPattern>,
+    /// Topics that it may publish to.
+    pub publish: Vec<ActorPattern>,
+    /// Topics that it may subscribe to: a subscription's pattern must be covered by one of these.
+    pub subscribe: Vec<ActorPattern>,
+}
+
+/// What an actor may do in the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Names that it may register.
+    pub register: Vec<ActorPattern>,
+    /// Names that it may look up and discover.
+    pub lookup: Vec<ActorPattern>,
+}
+
+/// Which key-value stores an actor may open. A plain name is its own; `shared` ones are everybody's who is granted them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValue {
+    /// Stores of its own, by name.
+    pub own: Vec<ActorPattern>,
+    /// Stores of its namespace (or another, if the pattern names it), for reading and writing.
+    pub shared: Vec<ActorPattern>,
+}
+
+/// Whether any of these patterns has the name, for an actor of that namespace.
+pub fn covers(patterns: &[ActorPattern], own_namespace: &str, name: &ActorId) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(own_namespace, name))
+}
+
+/// A pattern over actor ids, and over the names of spaces, queues and what else is shared: `worker-*`, `other/worker-*`. `*` stands for any run of characters within one part.
 ///
 /// Without a namespace it speaks of the actor's own; with one it reaches into that namespace, which nothing else does.
 #[derive(Clone, Debug, PartialEq, Eq)]

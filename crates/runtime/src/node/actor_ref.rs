@@ -100,6 +100,7 @@ impl ActorRef {
             trace,
             key: key.filter(|_| kind == MessageKind::Call),
             attempt: 1,
+            asker: None,
         };
         let mut reply = reply;
         if let Some(key) = &message.key
@@ -145,7 +146,7 @@ impl ActorRef {
             }
             return Ok((id, Gate::default()));
         }
-        if let Err(refused) = cell.mailbox.reserve() {
+        if let Err(refused) = cell.mailbox.reserve(false) {
             let refused = core.refused(cell, refused);
             withdraw(cell, &message, &refused);
             return Err(refused);
@@ -159,7 +160,7 @@ impl ActorRef {
         let position = match core.store.append(&batch) {
             Ok(position) => position,
             Err(error) => {
-                cell.mailbox.release();
+                cell.mailbox.release(false);
                 let refused = CallError::Unavailable(error.to_string());
                 withdraw(cell, &message, &refused);
                 if !matches!(error, troupe_log::Error::DiskFull { .. }) {

@@ -27,6 +27,7 @@ use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::node::phases::Watch;
+use crate::service::{Party, Shared};
 use crate::service::deadletters::DeadLetters;
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
@@ -40,7 +41,8 @@ pub struct Core {
     pub(crate) components: Components,
     pub(crate) waits: Waits,
     pub(crate) timers: Timers,
-    pub(crate) dead: DeadLetters,
+    pub(crate) dead: Arc<DeadLetters>,
+    pub(crate) shared: Shared,
     pub(crate) ticker: Ticker,
     pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>>>,
     pub(crate) live_limit: u32,
@@ -83,7 +85,8 @@ impl Core {
         Arc::new_cyclic(|me| Core {
             waits: Waits::new(clock.clone()),
             timers: Timers::new(clock.clone()),
-            dead: DeadLetters::default(),
+            dead: Arc::default(),
+            shared: Shared::default(),
             store,
             clock,
             entropy,
@@ -423,13 +426,25 @@ impl Services for Core {
         MessageId(u128::from(self.boot) << 64 | u128::from(count))
     }
 
-    fn reserve(&self, to: &ActorId, size: usize) -> Result<Box<dyn Reserved>, CallError> {
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn party(&self) -> &dyn Party {
+        self
+    }
+
+    fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    fn reserve(&self, to: &ActorId, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
         let cell = self.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
         let recorded = self.accepts(&cell, size)?;
-        cell.mailbox.reserve().map_err(|refused| self.refused(&cell, refused))?;
+        cell.mailbox.reserve(info).map_err(|refused| self.refused(&cell, refused))?;
         let arrival = self.arrivals.fetch_add(1, Relaxed);
         let core = self.me.upgrade().ok_or_else(|| CallError::Unavailable("the node is closing".to_owned()))?;
-        Ok(Box::new(Place { core, cell: Some(cell), arrival, recorded }))
+        Ok(Box::new(Place { core, cell: Some(cell), arrival, recorded, info }))
     }
 
     fn log(&self, actor: &ActorId, level: Level, message: &str) {
@@ -510,6 +525,7 @@ struct Place {
     cell: Option<Arc<Cell>>,
     arrival: u64,
     recorded: bool,
+    info: bool,
 }
 
 impl Reserved for Place {
@@ -521,10 +537,10 @@ impl Reserved for Place {
         self.recorded
     }
 
-    fn deliver(mut self: Box<Self>, envelope: Envelope) {
+    fn deliver(mut self: Box<Self>, envelope: Envelope, waits: bool) {
         if let Some(cell) = self.cell.take() {
             let roused = cell.mailbox.fill(envelope);
-            self.core.rouse(&cell, roused, false);
+            self.core.rouse(&cell, roused, waits);
         }
     }
 }
@@ -532,7 +548,7 @@ impl Reserved for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(cell) = self.cell.take() {
-            cell.mailbox.release();
+            cell.mailbox.release(self.info);
         }
     }
 }

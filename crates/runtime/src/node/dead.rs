@@ -11,7 +11,7 @@ use troupe_log::{ActorId, Batch, Table};
 use super::Node;
 use crate::actor::cell::Cell;
 use crate::actor::keys::{self, Looked, Standing};
-use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId};
+use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId, MessageKind};
 use crate::boundary::inbox_key;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
@@ -75,7 +75,7 @@ impl Node {
     fn send_again(&self, cell: &Arc<Cell>, letter: &DeadLetter) -> Result<Gate, CallError> {
         let core = &self.core;
         let about = cell.life.lock().about.clone();
-        let mut message = Message { attempt: 1, deadline: None, ..(*letter.message).clone() };
+        let mut message = Message { attempt: 1, deadline: None, asker: None, ..(*letter.message).clone() };
         let recorded = core.accepts(cell, message.size())?;
         let mut batch = Batch::new();
         batch.delete(Table::DEADLETTERS, &letter.key());
@@ -102,13 +102,14 @@ impl Node {
                 }
             }
         }
+        let info = message.kind == MessageKind::Info;
         let refused = |error: CallError| {
             if let Some(name) = &claimed {
                 about.keys.lock().free(name, &error, Gate::default());
             }
             error
         };
-        cell.mailbox.reserve().map_err(|full| refused(core.refused(cell, full)))?;
+        cell.mailbox.reserve(info).map_err(|full| refused(core.refused(cell, full)))?;
         let arrival = recorded.then(|| core.next_arrival());
         if let Some(arrival) = arrival {
             let mut value = Vec::with_capacity(160 + message.payload.len());
@@ -119,7 +120,7 @@ impl Node {
         let position = match core.store.append(&batch) {
             Ok(position) => position,
             Err(error) => {
-                cell.mailbox.release();
+                cell.mailbox.release(info);
                 if !matches!(error, troupe_log::Error::DiskFull { .. }) {
                     core.halt(&error.to_string());
                 }

@@ -9,6 +9,8 @@ use troupe_log::{ActorId, NodeTime, Store, WallTime};
 
 use crate::actor::message::{CallError, MessageId};
 use crate::boundary::{Level, Reserved, Services, TimerChange};
+use crate::service::{Party, Shared};
+use crate::service::timers::Timers;
 use crate::service::waits::Waits;
 
 /// Nothing.
@@ -42,7 +44,16 @@ impl Services for Nothing {
     fn message_id(&self) -> MessageId {
         touched!("message ids")
     }
-    fn reserve(&self, _: &ActorId, _: usize) -> Result<Box<dyn Reserved>, CallError> {
+    fn party(&self) -> &dyn Party {
+        touched!("a service")
+    }
+    fn shared(&self) -> &Shared {
+        touched!("a service")
+    }
+    fn timers(&self) -> &Timers {
+        touched!("timers")
+    }
+    fn reserve(&self, _: &ActorId, _: usize, _: bool) -> Result<Box<dyn Reserved>, CallError> {
         touched!("a mailbox")
     }
     fn log(&self, _: &ActorId, _: Level, _: &str) {

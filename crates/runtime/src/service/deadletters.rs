@@ -128,6 +128,7 @@ mod tests {
             trace: None,
             key: None,
             attempt: 3,
+            asker: None,
         };
         DeadLetter { actor: ActorId::parse("a").unwrap(), message: Arc::new(message), why: "trap: x".to_owned() }
     }

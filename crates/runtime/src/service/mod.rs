@@ -1,5 +1,174 @@
-//! What actors of one node share: waits, timers, and dead letters.
+//! What actors of one node share: waits, timers, dead letters, and the services behind the host interfaces.
+//!
+//! A service is state in memory over rows of its own table; it knows nothing of WebAssembly. What a step does to it is held back
+//! until the step is committed ([`Staging`]). To add one: its file here with [`Service`], its field in [`Shared`], its line in
+//! [`Shared::all`], its number in [`Which`], and in [`Shared::of_table`] the table of its rows.
 
+pub mod asks;
 pub mod deadletters;
 pub mod timers;
 pub mod waits;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use troupe_log::{ActorId, Batch, NodeTime, Table, WallTime};
+
+use self::waits::WaitId;
+use crate::actor::message::{CallError, Gate, Message, MessageId};
+use crate::boundary::Staging;
+
+/// A service, as the node sees it.
+pub trait Service: Send + Sync {
+    /// Takes up a row of its table at the start of the node. False if the row cannot be read.
+    fn restore(&self, key: &[u8], value: &[u8]) -> bool {
+        let _ = (key, value);
+        false
+    }
+
+    /// Takes up a completion of its own that nobody has consumed: what it names is that wait's. False if that is gone; the wait
+    /// then goes on.
+    fn hold(&self, wait: &WaitId, completion: &[u8]) -> bool {
+        let _ = (wait, completion);
+        true
+    }
+
+    /// Nobody waits under this id any more: forgets the waiter, and what was held for it is everybody's again. Nothing for a wait
+    /// that is not its own.
+    fn withdraw(&self, wait: &WaitId);
+
+    /// An actor's life ends in the step of this batch: what it had goes with it.
+    fn ended(&self, actor: &ActorId, batch: &mut Batch) -> Option<Box<dyn Staging>> {
+        let _ = (actor, batch);
+        None
+    }
+
+    /// When something is due next.
+    fn next_due(&self) -> Option<NodeTime> {
+        None
+    }
+
+    /// Commits what is due at `now`, by [`Party::commit`].
+    fn due(&self, node: &dyn Party, now: NodeTime) -> Result<(), troupe_log::Error> {
+        let _ = (node, now);
+        Ok(())
+    }
+}
+
+/// The node, for what a service or the API commits by itself and not in a guest's step.
+pub trait Party: Send + Sync {
+    /// Node time now.
+    fn now(&self) -> NodeTime;
+    /// Wall time now.
+    fn wall(&self) -> WallTime;
+    /// Commits staged changes with their rows as one batch. The gate is what an answer to the outside must wait for.
+    fn commit(&self, batch: Batch, changes: Vec<Box<dyn Staging>>) -> Result<Gate, troupe_log::Error>;
+    /// Stages an info for an actor: from one of the runtime's own senders, past the mailbox's bound and within one of its own.
+    fn info(&self, batch: &mut Batch, to: &ActorId, info: Info) -> Result<Box<dyn Staging>, CallError>;
+    /// Gives a message that found no good end to the dead letters of an owner, which may be an actor or a name with `@`.
+    fn dead_letter(&self, batch: &mut Batch, owner: &ActorId, message: Message, why: String) -> Box<dyn Staging>;
+    /// A new message id.
+    fn message_id(&self) -> MessageId;
+}
+
+/// What the runtime or a service tells an actor.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// `@runtime`, `@timer/OWNER`, `@topic/NAME`, `@space/NAME`.
+    pub from: Arc<str>,
+    /// Its type.
+    pub message_type: Arc<str>,
+    /// Its bytes.
+    pub payload: Arc<[u8]>,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// What it depends on beside the step that sends it.
+    pub seen: Gate,
+}
+
+/// A service's number: the first byte of its completions, and its name when it asks to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Which {
+    /// Answers to requests.
+    Asks = 0,
+    /// Tuple spaces.
+    Spaces = 1,
+    /// Queues.
+    Queues = 2,
+    /// Topics.
+    Topics = 3,
+    /// Groups.
+    Groups = 4,
+    /// Locks.
+    Locks = 5,
+    /// The registry.
+    Registry = 6,
+    /// Key-value stores.
+    KeyValue = 7,
+    /// Links and monitors.
+    Bonds = 8,
+}
+
+/// The services of a node.
+#[derive(Default)]
+pub struct Shared {
+    /// Requests between actors.
+    pub asks: asks::Asks,
+    /// One commits to services at a time.
+    commits: Mutex<()>,
+    /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
+    /// known yet.
+    resuming: Mutex<HashSet<ActorId>>,
+}
+
+impl Shared {
+    /// All of them, by number.
+    pub fn all(&self) -> [(Which, &dyn Service); 1] {
+        [(Which::Asks, &self.asks)]
+    }
+
+    /// The service that keeps its rows in this table.
+    pub fn of_table(&self, table: Table) -> Option<&dyn Service> {
+        let _ = table;
+        None
+    }
+
+    /// The service of that number.
+    pub fn numbered(&self, number: u8) -> Option<&dyn Service> {
+        self.all().into_iter().find(|(which, _)| *which as u8 == number).map(|(_, service)| service)
+    }
+
+    /// Held from `prepare` to `commit` of what a step stages, and while a wait is given up.
+    pub fn committing(&self) -> MutexGuard<'_, ()> {
+        self.commits.lock()
+    }
+
+    /// Nobody waits under this id any more. A completion that was committed before stands in the node's waits.
+    pub fn withdraw(&self, wait: &WaitId) {
+        let _alone = self.committing();
+        for (_, service) in self.all() {
+            service.withdraw(wait);
+        }
+    }
+
+    /// These actors are in the middle of a turn.
+    pub fn resumes(&self, actors: impl IntoIterator<Item = ActorId>) {
+        self.resuming.lock().extend(actors);
+    }
+
+    /// True if the waits of this actor are not known yet.
+    pub fn resuming(&self, actor: &ActorId) -> bool {
+        let resuming = self.resuming.lock();
+        !resuming.is_empty() && resuming.contains(actor)
+    }
+
+    /// The turn that was open at the start of the node waits again, or is over.
+    pub fn resumed(&self, actor: &ActorId) {
+        let mut resuming = self.resuming.lock();
+        if !resuming.is_empty() {
+            resuming.remove(actor);
+        }
+    }
+}

@@ -13,6 +13,8 @@ use troupe_log::codec::{self, Reader};
 use troupe_log::{Batch, NodeTime, Store, Table, WallTime};
 
 use super::waits::{WaitId, Waits};
+use super::{Party, Shared, Which};
+use crate::actor::message::Gate;
 use crate::env::NodeClock;
 
 /// One timer: it completes a wait.
@@ -68,6 +70,8 @@ struct Pending {
     by_due: BTreeMap<(NodeTime, u64), Timer>,
     due_of: HashMap<WaitId, (NodeTime, u64)>,
     armed: u64,
+    /// When services want to be woken.
+    services: BTreeMap<Which, NodeTime>,
 }
 
 impl Timers {
@@ -102,6 +106,17 @@ impl Timers {
         }
     }
 
+    /// Wakes a service at that node time, if it is not to be woken before.
+    pub fn wake(&self, service: Which, at: NodeTime) {
+        let mut pending = self.pending.lock();
+        if pending.services.get(&service).is_some_and(|before| *before <= at) {
+            return;
+        }
+        pending.services.insert(service, at);
+        drop(pending);
+        self.changed.notify_one();
+    }
+
     /// How many are armed.
     pub fn len(&self) -> usize {
         self.pending.lock().by_due.len()
@@ -113,10 +128,21 @@ impl Timers {
     }
 
     /// Fires timers for as long as the log goes on. Returns the log's error.
-    pub async fn run(&self, store: &Arc<dyn Store>, waits: &Waits) -> troupe_log::Error {
+    pub async fn run(&self, store: &Arc<dyn Store>, waits: &Waits, shared: &Shared, node: &dyn Party) -> troupe_log::Error {
         let mut batch = Batch::new();
         loop {
-            let next = self.pending.lock().by_due.first_key_value().map(|((at, _), _)| *at);
+            let now = self.clock.now();
+            for service in self.services_due(now) {
+                let Some(service) = shared.numbered(service as u8) else { continue };
+                if let Err(error) = service.due(node, now) {
+                    return error;
+                }
+            }
+            let next = {
+                let pending = self.pending.lock();
+                let timer = pending.by_due.first_key_value().map(|((at, _), _)| *at);
+                timer.into_iter().chain(pending.services.values().copied()).min()
+            };
             match next {
                 None => self.changed.notified().await,
                 Some(at) if at > self.clock.now() => {
@@ -134,9 +160,21 @@ impl Timers {
         }
     }
 
+    fn services_due(&self, now: NodeTime) -> Vec<Which> {
+        let mut pending = self.pending.lock();
+        let due: Vec<Which> = pending.services.iter().filter(|(_, at)| **at <= now).map(|(which, _)| *which).collect();
+        for which in &due {
+            pending.services.remove(which);
+        }
+        due
+    }
+
     fn fire(&self, batch: &mut Batch, store: &Arc<dyn Store>, waits: &Waits) -> Result<(), troupe_log::Error> {
         // Held to the end: who cancels finds it armed, or its completion in the log already.
         let mut pending = self.pending.lock();
+        if pending.by_due.first_key_value().is_none_or(|((at, _), _)| *at > self.clock.now()) {
+            return Ok(());
+        }
         let Some((_, timer)) = pending.by_due.pop_first() else { return Ok(()) };
         pending.due_of.remove(&timer.completes);
         if timer.durable {
@@ -146,7 +184,7 @@ impl Timers {
             batch.put(Table::COMPLETIONS, &timer.completes.key(), &[]);
             store.append(batch)?;
         }
-        waits.complete(timer.completes, Vec::new());
+        waits.complete(timer.completes, Vec::new(), Gate::default());
         Ok(())
     }
 }

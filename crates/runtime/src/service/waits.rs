@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use troupe_log::codec::{self, Reader};
 use troupe_log::{ActorId, Incarnation, NodeTime, Seq};
 
+use crate::actor::message::Gate;
 use crate::env::NodeClock;
 
 /// A wait: the record that began it.
@@ -65,13 +66,24 @@ impl WaitId {
 pub enum Waited {
     /// With this completion.
     Completed(Vec<u8>),
-    /// The turn's deadline is near.
+    /// Its own time has passed.
     TimedOut,
+    /// The turn's deadline is near.
+    DeadlineNear,
+}
+
+/// A committed completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// What whoever answered says.
+    pub bytes: Vec<u8>,
+    /// What the answer depends on.
+    pub gate: Gate,
 }
 
 enum Slot {
-    Waiting(oneshot::Sender<Vec<u8>>),
-    Done(Vec<u8>),
+    Waiting(oneshot::Sender<Completion>),
+    Done(Completion),
 }
 
 /// All waits of a node.
@@ -86,12 +98,12 @@ impl Waits {
         Waits { clock, slots: Mutex::default() }
     }
 
-    /// Waits for the completion of `id`, at most until `until`. A completion that is there wins over the time.
-    pub async fn wait(&self, id: &WaitId, until: Option<NodeTime>) -> Waited {
+    /// Waits for the completion of `id`, at most until `until`: none then. A completion that is there wins over the time.
+    pub async fn wait(&self, id: &WaitId, until: Option<NodeTime>) -> Option<Completion> {
         let receiver = {
             let mut slots = self.slots.lock();
-            if let Some(Slot::Done(bytes)) = slots.remove(id) {
-                return Waited::Completed(bytes);
+            if let Some(Slot::Done(completion)) = slots.remove(id) {
+                return Some(completion);
             }
             let (sender, receiver) = oneshot::channel();
             slots.insert(id.clone(), Slot::Waiting(sender));
@@ -102,12 +114,25 @@ impl Waits {
             None => receiver.await.ok(),
             Some(until) => tokio::select! {
                 biased;
-                bytes = receiver => bytes.ok(),
+                completion = receiver => completion.ok(),
                 () = self.clock.sleep_until(until) => None,
             },
         };
         drop(gone);
-        waited.map_or(Waited::TimedOut, Waited::Completed)
+        waited
+    }
+
+    /// Takes the completion of a wait that gave up, if it was committed before.
+    pub fn take(&self, id: &WaitId) -> Option<Completion> {
+        let mut slots = self.slots.lock();
+        match slots.remove(id) {
+            Some(Slot::Done(completion)) => Some(completion),
+            Some(waiting) => {
+                slots.insert(id.clone(), waiting);
+                None
+            }
+            None => None,
+        }
     }
 
     /// Waits until that node time; for pollables.
@@ -116,18 +141,19 @@ impl Waits {
     }
 
     /// A completion was committed. Later ones under the same id are dropped.
-    pub fn complete(&self, id: WaitId, bytes: Vec<u8>) {
+    pub fn complete(&self, id: WaitId, bytes: Vec<u8>, gate: Gate) {
+        let completion = Completion { bytes, gate };
         let mut slots = self.slots.lock();
         match slots.remove(&id) {
             Some(Slot::Waiting(sender)) => {
                 // The waiter may have just timed out: then nobody wants it.
-                let _ = sender.send(bytes);
+                let _ = sender.send(completion);
             }
             Some(done @ Slot::Done(_)) => {
                 slots.insert(id, done);
             }
             None => {
-                slots.insert(id, Slot::Done(bytes));
+                slots.insert(id, Slot::Done(completion));
             }
         }
     }
@@ -177,16 +203,17 @@ mod tests {
     #[tokio::test]
     async fn the_first_completion_wins_whether_it_comes_before_or_after_the_wait() {
         let waits = Waits::new(NodeClock::new(Arc::new(SystemClock::default()), NodeTime(0)));
-        waits.complete(id(1), vec![1]);
-        waits.complete(id(1), vec![2]);
-        assert_eq!(waits.wait(&id(1), None).await, Waited::Completed(vec![1]));
+        let bytes = |completion: Option<Completion>| completion.map(|completion| completion.bytes);
+        waits.complete(id(1), vec![1], Gate::default());
+        waits.complete(id(1), vec![2], Gate::default());
+        assert_eq!(bytes(waits.wait(&id(1), None).await), Some(vec![1]));
         let second = id(2);
         let waiting = waits.wait(&second, None);
         tokio::pin!(waiting);
         assert!(futures_util::FutureExt::now_or_never(waiting.as_mut()).is_none());
-        waits.complete(id(2), vec![3]);
-        assert_eq!(waiting.await, Waited::Completed(vec![3]));
-        assert_eq!(waits.wait(&id(3), Some(NodeTime(0))).await, Waited::TimedOut);
+        waits.complete(id(2), vec![3], Gate::default());
+        assert_eq!(bytes(waiting.await), Some(vec![3]));
+        assert_eq!(waits.wait(&id(3), Some(NodeTime(0))).await, None);
         assert!(waits.slots.lock().is_empty());
     }
 }

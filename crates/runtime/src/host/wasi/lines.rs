@@ -96,6 +96,8 @@ mod tests {
     use super::*;
     use crate::actor::message::{CallError, MessageId};
     use crate::boundary::{Reserved, TimerChange};
+    use crate::service::{Party, Shared};
+    use crate::service::timers::Timers;
     use crate::service::waits::Waits;
 
     /// A node of which only the log is there.
@@ -127,7 +129,16 @@ mod tests {
         fn message_id(&self) -> MessageId {
             unreachable!()
         }
-        fn reserve(&self, _: &ActorId, _: usize) -> Result<Box<dyn Reserved>, CallError> {
+        fn party(&self) -> &dyn Party {
+            unreachable!()
+        }
+        fn shared(&self) -> &Shared {
+            unreachable!()
+        }
+        fn timers(&self) -> &Timers {
+            unreachable!()
+        }
+        fn reserve(&self, _: &ActorId, _: usize, _: bool) -> Result<Box<dyn Reserved>, CallError> {
             unreachable!()
         }
     }

@@ -1,0 +1,106 @@
+//! What services and the API commit by themselves, outside of any guest's step.
+
+use std::sync::Arc;
+
+use troupe_log::{ActorId, Batch, NodeTime, Table, WallTime};
+
+use super::core::Core;
+use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId, MessageKind};
+use crate::boundary::{Committed, Reserved, Services, Staging, put_inbox_key};
+use crate::service::deadletters::{DeadLetter, DeadLetters};
+use crate::service::{Info, Party};
+
+impl Party for Core {
+    fn now(&self) -> NodeTime {
+        self.clock.now()
+    }
+
+    fn wall(&self) -> WallTime {
+        self.clock.wall()
+    }
+
+    fn commit(&self, mut batch: Batch, mut changes: Vec<Box<dyn Staging>>) -> Result<Gate, troupe_log::Error> {
+        let alone = self.shared.committing();
+        for change in &mut changes {
+            change.prepare(&mut batch);
+        }
+        let mut gate = Gate::default();
+        if !batch.is_empty() {
+            batch.stamp(self.clock.now(), self.clock.wall());
+            let position = self.store.append(&batch)?;
+            gate.durable = Some(position);
+        }
+        for change in changes {
+            change.commit(&Committed { gate, waits: &self.waits, timers: &self.timers });
+        }
+        drop(alone);
+        Ok(gate)
+    }
+
+    fn info(&self, batch: &mut Batch, to: &ActorId, info: Info) -> Result<Box<dyn Staging>, CallError> {
+        let Info { from, message_type, payload, headers, seen } = info;
+        let message = Message {
+            id: Services::message_id(self),
+            from,
+            kind: MessageKind::Info,
+            message_type,
+            payload,
+            headers,
+            deadline: None,
+            trace: None,
+            key: None,
+            attempt: 1,
+            asker: None,
+        };
+        let reserved = self.reserve(to, message.size(), true)?;
+        if reserved.recorded() {
+            let arrival = reserved.arrival();
+            batch.put_with(Table::INBOX, |out| put_inbox_key(out, to, arrival), |out| message.encode(out));
+        }
+        Ok(Box::new(Delivery { reserved, message: Arc::new(message), seen }))
+    }
+
+    fn dead_letter(&self, batch: &mut Batch, owner: &ActorId, message: Message, why: String) -> Box<dyn Staging> {
+        let letter = DeadLetter { actor: owner.clone(), message: Arc::new(message), why };
+        let surplus = self.dead.surplus(owner, 1, 0);
+        for letter in &surplus {
+            batch.delete(Table::DEADLETTERS, &letter.key());
+        }
+        batch.put(Table::DEADLETTERS, &letter.key(), &letter.encode());
+        Box::new(Burying { dead: self.dead.clone(), letter, surplus })
+    }
+
+    fn message_id(&self) -> MessageId {
+        Services::message_id(self)
+    }
+}
+
+/// An info on its way.
+struct Delivery {
+    reserved: Box<dyn Reserved>,
+    message: Arc<Message>,
+    seen: Gate,
+}
+
+impl Staging for Delivery {
+    fn commit(self: Box<Self>, committed: &Committed<'_>) {
+        let Delivery { reserved, message, seen } = *self;
+        let arrival = reserved.recorded().then(|| reserved.arrival());
+        reserved.deliver(Envelope { message, reply: None, arrival, seen: seen.and(committed.gate) }, false);
+    }
+}
+
+struct Burying {
+    dead: Arc<DeadLetters>,
+    letter: DeadLetter,
+    surplus: Vec<DeadLetter>,
+}
+
+impl Staging for Burying {
+    fn commit(self: Box<Self>, _: &Committed<'_>) {
+        for letter in &self.surplus {
+            self.dead.take(&letter.actor, letter.message.id);
+        }
+        self.dead.add(self.letter);
+    }
+}
