@@ -19,9 +19,7 @@ use super::staging::{Committed, Staging};
 use crate::actor::config::Config;
 use crate::actor::cut::Cut;
 use crate::actor::keys::{self, Keys};
-use crate::actor::message::{
-    Answer, Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind, ReplyTo,
-};
+use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind, ReplyTo};
 use crate::actor::promise::{self, Promise};
 use crate::manifest::{Grants, Limits, Mode};
 use crate::node::phases::Watch;

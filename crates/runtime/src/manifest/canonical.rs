@@ -206,6 +206,7 @@ mod tests {
                     repeat: r.flip(),
                 })
                 .collect(),
+            ..Grants::default()
         }
     }
 

@@ -27,10 +27,10 @@ use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::node::phases::Watch;
-use crate::service::{Party, Shared};
 use crate::service::deadletters::DeadLetters;
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
+use crate::service::{Party, Shared};
 
 /// A node's state.
 pub struct Core {

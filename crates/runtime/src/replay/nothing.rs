@@ -9,9 +9,9 @@ use troupe_log::{ActorId, NodeTime, Store, WallTime};
 
 use crate::actor::message::{CallError, MessageId};
 use crate::boundary::{Level, Reserved, Services, TimerChange};
-use crate::service::{Party, Shared};
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
+use crate::service::{Party, Shared};
 
 /// Nothing.
 pub(super) struct Nothing;

@@ -128,7 +128,13 @@ impl Timers {
     }
 
     /// Fires timers for as long as the log goes on. Returns the log's error.
-    pub async fn run(&self, store: &Arc<dyn Store>, waits: &Waits, shared: &Shared, node: &dyn Party) -> troupe_log::Error {
+    pub async fn run(
+        &self,
+        store: &Arc<dyn Store>,
+        waits: &Waits,
+        shared: &Shared,
+        node: &dyn Party,
+    ) -> troupe_log::Error {
         let mut batch = Batch::new();
         loop {
             let now = self.clock.now();

@@ -96,9 +96,9 @@ mod tests {
     use super::*;
     use crate::actor::message::{CallError, MessageId};
     use crate::boundary::{Reserved, TimerChange};
-    use crate::service::{Party, Shared};
     use crate::service::timers::Timers;
     use crate::service::waits::Waits;
+    use crate::service::{Party, Shared};
 
     /// A node of which only the log is there.
     #[derive(Default)]
