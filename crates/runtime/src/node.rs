@@ -216,7 +216,7 @@ impl Node {
         let timers = node.core.clone();
         tokio::spawn(async move {
             tokio::select! {
-                error = timers.timers.run(&timers.store, &timers.waits, &timers.shared, &*timers) => timers.halt(&error.to_string()),
+                error = timers.timers.run(&timers.waits, &timers.shared, &*timers) => timers.halt(&error.to_string()),
                 () = timers.closed() => {}
             }
         });

@@ -365,16 +365,18 @@ impl Executor {
             }
             (None, Some(message)) => {
                 let result = Err(CallError::Faulted { cause: words.clone(), committed });
-                if guest.recorder.recording() {
+                let handed = guest.turn.answering == Answering::Handed;
+                if guest.recorder.recording() && !handed {
                     let letter = (message.clone(), words.clone());
                     burial = bury(&self.core.dead, &self.cell.id, guest, [letter]);
                 }
                 // A promise that an earlier step made is broken here: the caller gets this one answer.
                 let promised = match &guest.turn.answering {
                     Answering::Token(token) => Some(token.clone()),
-                    Answering::Result => None,
+                    _ => None,
                 };
                 match promised {
+                    _ if handed => {}
                     Some(token) if committed && guest.keep_promise(&token, result.clone()) => {}
                     _ => {
                         let until = guest.remember(&message.from, message.key.as_ref(), &result);

@@ -116,6 +116,22 @@ impl Keys {
         Ok(Looked::New(reply))
     }
 
+    /// If the key is known, its answer comes, or came, through `reply`. False if it is free.
+    pub fn attach(&mut self, name: &Name, reply: ReplyTo) -> bool {
+        match self.entries.get_mut(name).map(|entry| &mut entry.state) {
+            None => false,
+            Some(State::Pending(waiting)) => {
+                waiting.push(reply);
+                true
+            }
+            Some(State::Done { result, gate, .. }) => {
+                // The caller is there: it has just handed in its end.
+                let _ = reply.send(Answer { result: result.clone(), gate: *gate });
+                true
+            }
+        }
+    }
+
     /// The fingerprint of a pending key.
     pub fn pending(&self, name: &Name) -> Option<Digest> {
         self.entries.get(name).filter(|entry| matches!(entry.state, State::Pending(_))).map(|entry| entry.fingerprint)

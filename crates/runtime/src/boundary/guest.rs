@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use troupe_log::codec::{put_u8, put_u64};
-use troupe_log::{ActorId, Batch, Incarnation, Kind, NodeTime, Position, Seq, Store, Table, WallTime};
+use troupe_log::{ActorId, Batch, Digest, Incarnation, Kind, NodeTime, Position, Seq, Store, Table, WallTime};
 use wasmtime::component::ResourceTable;
 
 use super::error::{CommitFailed, Denied, LimitReached};
@@ -23,7 +24,7 @@ use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, M
 use crate::actor::promise::{self, Promise};
 use crate::manifest::{Grants, Limits, Mode};
 use crate::node::phases::Watch;
-use crate::service::timers::{Timer, Timers};
+use crate::service::timers::{self, Timer, Timers};
 use crate::service::waits::{WaitId, Waits};
 use crate::service::{Info, Party, Shared, Which};
 
@@ -58,6 +59,12 @@ pub trait Services: Send + Sync + 'static {
     fn party(&self) -> &dyn Party;
     /// The node's timers.
     fn timers(&self) -> &Timers;
+    /// Claims an idempotency key of a call that one of its actors makes. None if the call was made before: `reply` gets its answer.
+    fn claim_key(&self, to: &ActorId, message: &Message, reply: ReplyTo) -> Result<Option<Claim>, CallError>;
+    /// Hands the answer on to an actor that waits for it, when it comes.
+    fn follow(&self, asker: Asker, answer: oneshot::Receiver<Answer>);
+    /// After a restart an actor waits again for what it had asked of `to`: sees to it that an answer comes.
+    fn ask_again(&self, to: &ActorId, key: Option<keys::Name>, asker: Asker);
     /// A line that the guest logs.
     fn log(&self, actor: &ActorId, level: Level, message: &str);
 }
@@ -70,6 +77,30 @@ pub trait Reserved: Send {
     fn recorded(&self) -> bool;
     /// Puts the message there. Who `waits` for the answer lends its thread.
     fn deliver(self: Box<Self>, envelope: Envelope, waits: bool);
+}
+
+/// An idempotency key that a step claims. Dropped before the step is committed, it is free again.
+pub struct Claim {
+    keys: Arc<Mutex<Keys>>,
+    name: keys::Name,
+    fingerprint: Digest,
+    reply: Option<ReplyTo>,
+}
+
+impl Claim {
+    /// Of these keys; `reply` gets the answer.
+    pub fn new(keys: Arc<Mutex<Keys>>, name: keys::Name, fingerprint: Digest, reply: ReplyTo) -> Claim {
+        Claim { keys, name, fingerprint, reply: Some(reply) }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.reply.is_some() {
+            let why = CallError::Unavailable("the call was taken back before it was made".to_owned());
+            self.keys.lock().free(&self.name, &why, Gate::default());
+        }
+    }
 }
 
 /// A committed change of the node's timers.
@@ -141,6 +172,12 @@ impl About {
 pub enum Staged {
     /// A message goes into a mailbox.
     Send(Box<dyn Reserved>, Arc<Message>),
+    /// The turn's own message goes into another mailbox, and with it who waits for the answer.
+    Hand(Box<dyn Reserved>, Arc<Message>),
+    /// A call with an idempotency key goes into a mailbox.
+    Claimed(Box<(Box<dyn Reserved>, Arc<Message>, Claim)>),
+    /// The answer that comes there is that of a wait.
+    Follow(Asker, oneshot::Receiver<Answer>),
     /// A timer starts or ends.
     Timer(TimerChange),
     /// The caller of this turn is promised an answer.
@@ -178,6 +215,10 @@ pub enum Answering {
     Result,
     /// Whoever shows this token later.
     Token(String),
+    /// Another actor, once the step is committed.
+    Forward,
+    /// Another actor.
+    Handed,
 }
 
 /// The turn in hand.
@@ -274,7 +315,11 @@ impl Guest {
 
     /// The id of the wait that the next record will begin.
     pub fn wait_id(&mut self) -> WaitId {
-        let seq = if self.recorder.recording() { self.recorder.chain().next } else { self.recorder.unrecorded_wait() };
+        let seq = if self.recorder.recording() {
+            self.recorder.chain().next
+        } else {
+            Seq(unrecorded(self.node.message_id()))
+        };
         WaitId { actor: self.about.id.clone(), incarnation: self.about.incarnation, seq }
     }
 
@@ -370,6 +415,44 @@ impl Guest {
         Ok(())
     }
 
+    /// Stages a call with an idempotency key, for an actor that waits.
+    pub(crate) fn send_keyed(&mut self, mut message: Message, to: &ActorId) -> Result<(), CallError> {
+        let Some(asker) = message.asker.take() else { return self.send(message, to) };
+        let (reply, answer) = oneshot::channel();
+        if let Some(claim) = self.node.claim_key(to, &message, reply)? {
+            let reserved = self.node.reserve(to, message.size(), false)?;
+            if reserved.recorded() {
+                let arrival = reserved.arrival();
+                self.batch.put_with(Table::INBOX, |out| put_inbox_key(out, to, arrival), |out| message.encode(out));
+                let pending = keys::pending_value(&claim.fingerprint);
+                self.batch.put(Table::KEYS, &keys::table_key(to, &claim.name), &pending);
+            }
+            self.turn.staged.push(Staged::Claimed(Box::new((reserved, Arc::new(message), claim))));
+        }
+        self.turn.staged.push(Staged::Follow(asker, answer));
+        Ok(())
+    }
+
+    /// Stages that the turn's message goes on to another actor.
+    pub(crate) fn forward(&mut self, message: Arc<Message>, to: &ActorId) -> Result<(), CallError> {
+        let message = Arc::new(Message { attempt: 1, ..(*message).clone() });
+        let reserved = self.node.reserve(to, message.size(), message.kind == MessageKind::Info)?;
+        if reserved.recorded() {
+            let arrival = reserved.arrival();
+            self.batch.put_with(Table::INBOX, |out| put_inbox_key(out, to, arrival), |out| message.encode(out));
+        }
+        self.turn.staged.push(Staged::Hand(reserved, message));
+        Ok(())
+    }
+
+    /// A number that this actor never had and never gets again: that of the record in hand, in this life.
+    pub(crate) fn own_number(&self) -> u64 {
+        match self.recorder.recording() {
+            true => u64::from(self.about.incarnation.0) << 40 | self.recorder.chain().next.0,
+            false => unrecorded(self.node.message_id()),
+        }
+    }
+
     /// Gives a promised answer when the step commits. False if the token is not this actor's.
     pub fn keep_promise(&mut self, token: &str, result: Result<Vec<u8>, CallError>) -> bool {
         let staged = &mut self.turn.staged;
@@ -437,7 +520,7 @@ impl Guest {
         self.node.shared().withdraw(&id);
         self.node.waits().forget_one(&id);
         if self.recorder.recording() {
-            self.batch.delete(Table::TIMERS, &Timer::key(&id));
+            self.batch.delete(Table::TIMERS, &timers::Name::Wait(id.clone()).key());
             self.batch.delete(Table::COMPLETIONS, &id.key());
         }
     }
@@ -550,6 +633,7 @@ impl Guest {
                 Staged::Answer(answer) => {
                     let ToAsker { asker, completion } = *answer;
                     if !completion.is_empty() {
+                        node.shared().asks.gone(&asker.wait);
                         node.waits().complete(asker.wait, completion, gate);
                     }
                 }
@@ -565,8 +649,22 @@ impl Guest {
                 let waits = message.kind == MessageKind::Call;
                 reserved.deliver(Envelope { message, reply: None, arrival, seen: gate }, waits);
             }
+            Staged::Hand(reserved, message) => {
+                let arrival = reserved.recorded().then(|| reserved.arrival());
+                self.turn.answering = Answering::Handed;
+                let reply = self.turn.reply.take();
+                reserved.deliver(Envelope { message, reply, arrival, seen: gate }, false);
+            }
+            Staged::Claimed(claimed) => {
+                let (reserved, message, mut claim) = *claimed;
+                let arrival = reserved.recorded().then(|| reserved.arrival());
+                let reply = claim.reply.take();
+                reserved.deliver(Envelope { message, reply, arrival, seen: gate }, false);
+            }
+            Staged::Follow(asker, answer) => self.node.follow(asker, answer),
             // Done already.
             Staged::Answer(_) | Staged::Service(_) => {}
+            Staged::Timer(TimerChange::Arm(timer)) => self.node.timer(TimerChange::Arm(Timer { seen: gate, ..timer })),
             Staged::Timer(change) => self.node.timer(change),
             Staged::Promise(token, mut promise) => {
                 promise.reply = self.turn.reply.take();
@@ -601,6 +699,11 @@ impl Guest {
         }
         Ok(())
     }
+}
+
+/// A number of this boot, for an actor without records.
+fn unrecorded(id: MessageId) -> u64 {
+    ((id.0 >> 64) as u64).wrapping_add(id.0 as u64)
 }
 
 /// The key of an inbox entry: entries of one actor lie together, in the order of arrival.

@@ -29,7 +29,8 @@ use wasmtime::component::{Component, InstancePre, Linker};
 pub use effect::{Effect, Tag, function_name, track};
 pub use error::{CommitFailed, Denied, Divergence, Exit, LeftHere, LimitReached, RecordedTrap};
 pub use guest::{
-    About, Answering, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key, put_inbox_key,
+    About, Answering, Claim, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key,
+    put_inbox_key,
 };
 pub use interface::{AsyncHost, Begun, Extra, Interface, Wait};
 pub use limiter::Limiter;

@@ -71,8 +71,6 @@ pub struct Recorder {
     pub(crate) renewals: Vec<(u32, Arc<Entry>, Vec<u8>)>,
     /// When durations are over.
     pub(crate) dues: Dues,
-    /// Counter for waits of actors without journal.
-    unrecorded: u64,
 }
 
 /// How a call ended, as the first byte of an outcome.
@@ -93,7 +91,6 @@ impl Recorder {
             denied: None,
             renewals: Vec::new(),
             dues: Dues::default(),
-            unrecorded: 0,
         }
     }
 
@@ -150,12 +147,6 @@ impl Recorder {
     /// Marks the call in hand as denied.
     pub fn deny(&mut self, grant: &str) {
         self.denied = Some(grant.to_owned());
-    }
-
-    /// A number for a wait of an actor without journal.
-    pub(crate) fn unrecorded_wait(&mut self) -> Seq {
-        self.unrecorded += 1;
-        Seq(self.unrecorded)
     }
 
     /// Whether something of an earlier life could be made again.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use troupe_log::Table;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use super::types::Error;
 use crate::boundary::{self, Begun, Boundary, Effect, Guest, Staged, TimerChange, Wait};
 use crate::recordable_enum;
-use crate::service::timers::{Timer, due_after};
+use crate::service::timers::{Name, Timer, due_after};
 use crate::service::waits::{WaitId, Waited};
 
 /// `enum level`.
@@ -72,13 +73,10 @@ fn sleep_begin(guest: &mut Guest, (millis,): &(u64,), id: &WaitId) -> wasmtime::
     if guest.turn.restricted {
         return Ok(Begun::Now((Err(Error::Unavailable("no waiting in save and load".to_owned())),)));
     }
-    let timer = Timer {
-        due: due_after(guest.node.wall_time(), Duration::from_millis(*millis)),
-        durable: guest.recorder.recording(),
-        completes: id.clone(),
-    };
+    let due = due_after(guest.node.wall_time(), Duration::from_millis(*millis));
+    let timer = Timer::completing(id.clone(), due, guest.recorder.recording());
     if timer.durable {
-        guest.put(troupe_log::Table::TIMERS, &Timer::key(id), &timer.encode());
+        guest.put(Table::TIMERS, &timer.name.key(), &timer.encode());
     }
     guest.stage(Staged::Timer(TimerChange::Arm(timer)));
     Ok(Begun::Parked(None))
@@ -90,7 +88,7 @@ fn sleep_end(guest: &mut Guest, _: &(u64,), id: &WaitId, waited: Waited) -> wasm
         Waited::Completed(_) => Ok((Ok(()),)),
         Waited::TimedOut | Waited::DeadlineNear => {
             if durable {
-                guest.delete(troupe_log::Table::TIMERS, &Timer::key(id));
+                guest.delete(Table::TIMERS, &Name::Wait(id.clone()).key());
             }
             guest.stage(Staged::Timer(TimerChange::Cancel(id.clone())));
             Ok((Err(Error::Timeout),))

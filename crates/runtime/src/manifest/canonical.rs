@@ -176,6 +176,7 @@ mod tests {
             max_turn_journal: ByteCount(turn),
             max_journal: r.flip().then(|| ByteCount(turn + r.next(1 << 40))),
             max_keys: r.next(10_000_000) as u32,
+            ..Limits::default()
         }
     }
 

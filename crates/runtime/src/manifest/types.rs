@@ -132,6 +132,8 @@ pub struct Limits {
     pub max_journal: Option<ByteCount>,
     /// Idempotency keys that are remembered.
     pub max_keys: u32,
+    /// Timers of the actor that are pending and will send.
+    pub max_timers: u32,
 }
 
 impl Default for Limits {
@@ -147,6 +149,7 @@ impl Default for Limits {
             max_turn_journal: ByteCount(64 << 20),
             max_journal: None,
             max_keys: 100_000,
+            max_timers: 10_000,
         }
     }
 }

@@ -16,19 +16,20 @@ use troupe_log::{ActorId, NodeTime, Store, WallTime};
 use crate::actor::cell::{Cell, Life, Status};
 use crate::actor::cut::Cut;
 use crate::actor::executor::Executor;
+use crate::actor::keys::{self, Looked};
 use crate::actor::live::Fall;
 use crate::actor::mailbox::{Next, Refused, Roused};
-use crate::actor::message::{CallError, Envelope, Gate, MessageId};
+use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, MessageId, ReplyTo};
 use crate::actor::task::{Driver, Task};
 use crate::actor::ticker::Ticker;
-use crate::boundary::{Level, Registry, Reserved, Services, TimerChange};
+use crate::boundary::{Claim, Level, Registry, Reserved, Services, TimerChange};
 use crate::component::Components;
 use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::node::phases::Watch;
 use crate::service::deadletters::DeadLetters;
-use crate::service::timers::Timers;
+use crate::service::timers::{Name, Timers};
 use crate::service::waits::Waits;
 use crate::service::{Party, Shared};
 
@@ -109,6 +110,10 @@ impl Core {
             halted: OnceLock::new(),
             me: me.clone(),
         })
+    }
+
+    pub(crate) fn me(&self) -> Option<Arc<Core>> {
+        self.me.upgrade()
     }
 
     pub(crate) fn services(self: &Arc<Self>) -> Arc<dyn Services> {
@@ -417,7 +422,7 @@ impl Services for Core {
     fn timer(&self, change: TimerChange) {
         match change {
             TimerChange::Arm(timer) => self.timers.arm(timer),
-            TimerChange::Cancel(wait) => self.timers.cancel(&wait),
+            TimerChange::Cancel(wait) => drop(self.timers.take(&Name::Wait(wait))),
         }
     }
 
@@ -445,6 +450,47 @@ impl Services for Core {
         let arrival = self.arrivals.fetch_add(1, Relaxed);
         let core = self.me.upgrade().ok_or_else(|| CallError::Unavailable("the node is closing".to_owned()))?;
         Ok(Box::new(Place { core, cell: Some(cell), arrival, recorded, info }))
+    }
+
+    fn claim_key(&self, to: &ActorId, message: &Message, reply: ReplyTo) -> Result<Option<Claim>, CallError> {
+        let cell = self.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
+        self.reachable(&cell)?;
+        let Some(key) = &message.key else { return Err(CallError::Invalid("a call without a key".to_owned())) };
+        let (about, fingerprint) = (cell.life.lock().about.clone(), message.fingerprint());
+        let name = (message.from.clone(), key.clone());
+        let looked = about.keys.lock().look(&name, fingerprint, reply, self.clock.wall(), about.limits.max_keys)?;
+        Ok(match looked {
+            Looked::Repeat => None,
+            Looked::New(reply) => Some(Claim::new(about.keys.clone(), name, fingerprint, reply)),
+        })
+    }
+
+    fn follow(&self, asker: Asker, answer: oneshot::Receiver<Answer>) {
+        let Some(core) = self.me.upgrade() else { return };
+        self.runtime.spawn(async move {
+            // Without an answer the node is closing; the wait goes on at its next start.
+            if let Ok(Answer { result, gate }) = answer.await {
+                core.answer(asker, &result, gate);
+            }
+        });
+    }
+
+    fn ask_again(&self, to: &ActorId, key: Option<keys::Name>, asker: Asker) {
+        let Some(cell) = self.cell(to).filter(|cell| !matches!(cell.life.lock().status, Status::Stopped(_))) else {
+            return self.answer(asker, &Err(CallError::NotFound(to.to_string())), Gate::default());
+        };
+        let about = cell.life.lock().about.clone();
+        if about.mode == Mode::Off {
+            let why = format!("the node has started again, and {to} has no journal: what it was asked is lost");
+            return self.answer(asker, &Err(CallError::Unavailable(why)), Gate::default());
+        }
+        let Some(name) = key else { return };
+        let (reply, answer) = oneshot::channel();
+        match about.keys.lock().attach(&name, reply) {
+            true => self.follow(asker, answer),
+            // It expired, or its letter is dead.
+            false => self.answer(asker, &Err(CallError::Timeout), Gate::default()),
+        }
     }
 
     fn log(&self, actor: &ActorId, level: Level, message: &str) {

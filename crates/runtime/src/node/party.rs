@@ -5,10 +5,11 @@ use std::sync::Arc;
 use troupe_log::{ActorId, Batch, NodeTime, Table, WallTime};
 
 use super::core::Core;
-use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId, MessageKind};
+use crate::actor::keys;
+use crate::actor::message::{Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind};
 use crate::boundary::{Committed, Reserved, Services, Staging, put_inbox_key};
 use crate::service::deadletters::{DeadLetter, DeadLetters};
-use crate::service::{Info, Party};
+use crate::service::{Info, Party, Which};
 
 impl Party for Core {
     fn now(&self) -> NodeTime {
@@ -72,6 +73,45 @@ impl Party for Core {
 
     fn message_id(&self) -> MessageId {
         Services::message_id(self)
+    }
+}
+
+impl Core {
+    /// Answers an actor that waits, in a batch of its own.
+    pub(crate) fn answer(&self, asker: Asker, result: &Result<Vec<u8>, CallError>, gate: Gate) {
+        let Some(node) = self.me() else { return };
+        let mut completion = vec![Which::Asks as u8];
+        keys::encode_result(result, &mut completion);
+        let late = Late { node, asker, completion, seen: gate };
+        if let Err(error) = self.commit(Batch::new(), vec![Box::new(late)]) {
+            self.halt(&error.to_string());
+        }
+    }
+}
+
+/// An answer to an actor that waits.
+struct Late {
+    node: Arc<Core>,
+    asker: Asker,
+    completion: Vec<u8>,
+    seen: Gate,
+}
+
+impl Staging for Late {
+    fn prepare(&mut self, batch: &mut Batch) {
+        let (shared, wait) = (&self.node.shared, &self.asker.wait);
+        if !shared.asks.wanted(wait) && !shared.resuming(&wait.actor) {
+            self.completion.clear();
+        } else if self.asker.durable {
+            batch.put(Table::COMPLETIONS, &wait.key(), &self.completion);
+        }
+    }
+
+    fn commit(self: Box<Self>, committed: &Committed<'_>) {
+        if !self.completion.is_empty() {
+            self.node.shared.asks.gone(&self.asker.wait);
+            committed.waits.complete(self.asker.wait, self.completion, self.seen.and(committed.gate));
+        }
     }
 }
 

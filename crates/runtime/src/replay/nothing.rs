@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use troupe_log::{ActorId, NodeTime, Store, WallTime};
 
-use crate::actor::message::{CallError, MessageId};
-use crate::boundary::{Level, Reserved, Services, TimerChange};
+use crate::actor::keys::Name;
+use crate::actor::message::{Answer, Asker, CallError, Message, MessageId, ReplyTo};
+use crate::boundary::{Claim, Level, Reserved, Services, TimerChange};
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
 use crate::service::{Party, Shared};
@@ -52,6 +54,15 @@ impl Services for Nothing {
     }
     fn timers(&self) -> &Timers {
         touched!("timers")
+    }
+    fn claim_key(&self, _: &ActorId, _: &Message, _: ReplyTo) -> Result<Option<Claim>, CallError> {
+        touched!("a mailbox")
+    }
+    fn follow(&self, _: Asker, _: oneshot::Receiver<Answer>) {
+        touched!("a mailbox")
+    }
+    fn ask_again(&self, _: &ActorId, _: Option<Name>, _: Asker) {
+        touched!("a mailbox")
     }
     fn reserve(&self, _: &ActorId, _: usize, _: bool) -> Result<Box<dyn Reserved>, CallError> {
         touched!("a mailbox")

@@ -34,14 +34,24 @@ impl Asks {
         Ok(())
     }
 
-    /// The request of `asker` goes on to `to`: whether that may be. Takes effect at once if it does.
-    pub fn forward(&self, asker: &ActorId, to: &ActorId) -> Result<(), Vec<ActorId>> {
-        let mut waiting = self.waiting.lock();
-        circle(&waiting, asker, to)?;
-        if let Some(asking) = waiting.get_mut(asker) {
+    /// Whether a request of `asker` may go on to `to`; else the circle that it would close.
+    pub fn circle(&self, asker: &ActorId, to: &ActorId) -> Result<(), Vec<ActorId>> {
+        circle(&self.waiting.lock(), asker, to)
+    }
+
+    /// The request of `asker` has gone on to `to`.
+    pub fn redirect(&self, asker: &ActorId, to: &ActorId) {
+        if let Some(asking) = self.waiting.lock().get_mut(asker) {
             asking.of = to.clone();
         }
-        Ok(())
+    }
+
+    /// Nobody waits under this id any more.
+    pub fn gone(&self, wait: &WaitId) {
+        let mut waiting = self.waiting.lock();
+        if waiting.get(&wait.actor).is_some_and(|asking| asking.wait == *wait) {
+            waiting.remove(&wait.actor);
+        }
     }
 
     /// Whether somebody waits under this id.
@@ -75,9 +85,6 @@ fn circle(waiting: &HashMap<ActorId, Asking>, from: &ActorId, to: &ActorId) -> R
 
 impl Service for Asks {
     fn withdraw(&self, wait: &WaitId) {
-        let mut waiting = self.waiting.lock();
-        if waiting.get(&wait.actor).is_some_and(|asking| asking.wait == *wait) {
-            waiting.remove(&wait.actor);
-        }
+        self.gone(wait);
     }
 }

@@ -14,7 +14,7 @@ use crate::actor::message::Gate;
 use crate::env::NodeClock;
 
 /// A wait: the record that began it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaitId {
     /// Who waits.
     pub actor: ActorId,

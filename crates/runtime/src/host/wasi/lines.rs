@@ -93,9 +93,12 @@ impl OutputStream for LineStream {
 mod tests {
     use troupe_log::{NodeTime, Store, WallTime};
 
+    use tokio::sync::oneshot;
+
     use super::*;
-    use crate::actor::message::{CallError, MessageId};
-    use crate::boundary::{Reserved, TimerChange};
+    use crate::actor::keys::Name;
+    use crate::actor::message::{Answer, Asker, CallError, Message, MessageId, ReplyTo};
+    use crate::boundary::{Claim, Reserved, TimerChange};
     use crate::service::timers::Timers;
     use crate::service::waits::Waits;
     use crate::service::{Party, Shared};
@@ -136,6 +139,15 @@ mod tests {
             unreachable!()
         }
         fn timers(&self) -> &Timers {
+            unreachable!()
+        }
+        fn claim_key(&self, _: &ActorId, _: &Message, _: ReplyTo) -> Result<Option<Claim>, CallError> {
+            unreachable!()
+        }
+        fn follow(&self, _: Asker, _: oneshot::Receiver<Answer>) {
+            unreachable!()
+        }
+        fn ask_again(&self, _: &ActorId, _: Option<Name>, _: Asker) {
             unreachable!()
         }
         fn reserve(&self, _: &ActorId, _: usize, _: bool) -> Result<Box<dyn Reserved>, CallError> {

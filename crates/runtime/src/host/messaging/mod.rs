@@ -1,13 +1,16 @@
-//! `troupe:actor/messaging`: the message in hand, sending, and answering later.
+//! `troupe:actor/messaging`: the message in hand, sending, asking, answering later, timers that send.
 
-use troupe_log::{ActorId, Table};
+mod later;
+mod request;
+mod timers;
+
+use troupe_log::ActorId;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-use super::common::check_message;
+use super::common::{check_message, denied};
 use super::types::{Error, Kind};
-use crate::actor::message::{CallError, Message, MessageKind};
-use crate::actor::promise::{self, Promise};
-use crate::boundary::{Answering, Boundary, Effect, Extra, Guest, Staged};
+use crate::actor::message::{Message, MessageKind};
+use crate::boundary::{Answering, Boundary, Effect, Extra, Guest};
 use crate::recordable_record;
 
 /// `record message`.
@@ -32,6 +35,7 @@ pub struct Current {
 recordable_record!(Current { id, from, kind, headers, time_left, attempt });
 
 type Sent = (Result<String, Error>,);
+type Done = (Result<(), Error>,);
 
 /// Registers the interface.
 pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
@@ -61,10 +65,31 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     guest.turn.answering = Answering::Token(token.clone());
                 }
             }),
-            |guest: &mut Guest, (): ()| Ok((defer(guest),)),
+            |guest: &mut Guest, (): ()| Ok((later::defer(guest),)),
         )?
         .func("reply", Effect::Node, |guest: &mut Guest, (token, answer): (String, Result<Vec<u8>, String>)| {
-            Ok((reply(guest, token, answer),))
+            Ok((later::reply(guest, token, answer),))
+        })?
+        .func_with(
+            "forward",
+            Effect::Node,
+            Extra::default().replayed(|guest, _: &(String,), (done,): &Done| {
+                if done.is_ok() {
+                    guest.turn.answering = Answering::Handed;
+                }
+            }),
+            |guest: &mut Guest, (to,): (String,)| Ok::<Done, _>((later::forward(guest, &to),)),
+        )?
+        .wait("request", request::WAIT)?
+        .wait("request-with", request::WAIT_WITH)?
+        .func("send-after", Effect::Node, |guest: &mut Guest, (delay, to, message_type, payload): timers::Params| {
+            Ok::<(Result<u64, Error>,), _>((timers::send(guest, delay, false, &to, message_type, payload),))
+        })?
+        .func("send-every", Effect::Node, |guest: &mut Guest, (period, to, message_type, payload): timers::Params| {
+            Ok::<(Result<u64, Error>,), _>((timers::send(guest, period, true, &to, message_type, payload),))
+        })?
+        .func("cancel-timer", Effect::Node, |guest: &mut Guest, (timer,): (u64,)| {
+            Ok::<(Result<bool, Error>,), _>((Ok(timers::cancel(guest, timer)),))
         })?;
     Ok(())
 }
@@ -92,12 +117,7 @@ fn send(
     headers: Vec<(String, String)>,
 ) -> Result<String, Error> {
     check_message(&message_type, &headers)?;
-    let to = ActorId::parse(to).map_err(|error| Error::InvalidArgument(error.to_string()))?;
-    let own = guest.about.id.namespace();
-    if !guest.about.grants.messaging.as_ref().is_some_and(|grant| grant.allows(own, &to)) {
-        guest.recorder.deny("messaging");
-        return Err(Error::NotPermitted(format!("[grants.messaging] to = [\"{}\"]", to.name())));
-    }
+    let to = receiver(guest, to)?;
     let id = guest.node.message_id();
     let message = Message {
         id,
@@ -116,37 +136,14 @@ fn send(
     Ok(id.to_string())
 }
 
-fn defer(guest: &mut Guest) -> Result<String, Error> {
-    let Some(message) = &guest.turn.message else {
-        return Err(Error::InvalidArgument("there is no call to answer".to_owned()));
-    };
-    if message.kind != MessageKind::Call {
-        return Err(Error::InvalidArgument("only a call can be answered later".to_owned()));
+/// An actor that this one may send to. Itself it may, always.
+fn receiver(guest: &mut Guest, to: &str) -> Result<ActorId, Error> {
+    let to = ActorId::parse(to).map_err(|error| Error::InvalidArgument(error.to_string()))?;
+    let own = guest.about.id.namespace();
+    if to == guest.about.id || guest.about.grants.messaging.as_ref().is_some_and(|grant| grant.allows(own, &to)) {
+        return Ok(to);
     }
-    if guest.turn.answering != Answering::Result {
-        return Err(Error::InvalidArgument("the answer of this turn is put off already".to_owned()));
-    }
-    let outstanding = guest.about.promised.lock().len();
-    if outstanding >= guest.about.limits.outstanding_calls as usize {
-        let limit = guest.about.limits.outstanding_calls;
-        return Err(Error::ResourceExhausted(format!("outstanding-calls = {limit}")));
-    }
-    let mut random = [0; 16];
-    guest.node.entropy(&mut random);
-    let token = hex::encode(random);
-    let promise = Promise::of(message);
-    if guest.recorder.recording() {
-        guest.put(Table::TOKENS, &promise::key(&guest.about.id, &token), &promise.encode());
-    }
-    guest.stage(Staged::Promise(token.clone(), promise));
-    guest.turn.answering = Answering::Token(token.clone());
-    Ok(token)
-}
-
-fn reply(guest: &mut Guest, token: String, answer: Result<Vec<u8>, String>) -> Result<(), Error> {
-    if guest.keep_promise(&token, answer.map_err(CallError::Refused)) {
-        Ok(())
-    } else {
-        Err(Error::NotFound(format!("reply token {token}")))
-    }
+    let shown = if to.namespace() == own { to.name() } else { to.as_str() };
+    let line = format!("[grants.messaging] to = [\"{shown}\"]");
+    Err(denied(guest, "messaging", line))
 }

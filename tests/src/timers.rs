@@ -1,0 +1,181 @@
+//! Timers that send: durable, once, as infos; disarmed in the step that says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use troupe_log::SimDisk;
+use troupe_runtime::actor::message::CallError;
+use troupe_runtime::node::{Node, Outgoing};
+
+use crate::requests::partner;
+use crate::support::{ask, id, node_on, power_cut, replay, sleeping};
+
+async fn notes(node: &Node, actor: &str) -> Vec<String> {
+    let notes = ask(node, actor, "notes", "").await.unwrap();
+    notes.split(", ").filter(|note| !note.is_empty()).map(str::to_owned).collect()
+}
+
+/// Waits until the actor has noted so much.
+async fn noted(node: &Node, actor: &str, most: usize) -> Vec<String> {
+    loop {
+        let notes = notes(node, actor).await;
+        if notes.len() >= most {
+            return notes;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_sends_an_info_once_and_names_its_owner_and_its_number() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    for name in ["a", "b"] {
+        node.start(partner(name)).await.unwrap();
+    }
+    let number = ask(&node, "a", "after", "5|b|tick|x").await.unwrap();
+    assert_eq!(noted(&node, "b", 1).await, ["info tick(x) from @timer/default/a"]);
+    let headers = ask(&node, "b", "notes", "headers").await.unwrap();
+    assert!(headers.ends_with(&format!("troupe-timer={number}")), "{headers}");
+    assert_eq!(ask(&node, "a", "cancel", &number).await.unwrap(), "false", "it has fired");
+    let first: u64 = ask(&node, "a", "after", "60000|a|tick|").await.unwrap().parse().unwrap();
+    assert_ne!(first.to_string(), number, "a number is never used again");
+    assert_eq!(ask(&node, "b", "cancel", &first.to_string()).await.unwrap(), "false", "it is not b's");
+    assert_eq!(ask(&node, "a", "cancel", &first.to_string()).await.unwrap(), "true");
+    assert_eq!(ask(&node, "a", "cancel", &first.to_string()).await.unwrap(), "false");
+    assert_eq!(node.pending_timers(), 0);
+    for (message_type, payload) in [("every", "0|a|t|"), ("after", "1|a|troupe:exit|"), ("after", "1|A|t|")] {
+        let error = ask(&node, "a", message_type, payload).await.unwrap_err();
+        assert!(matches!(&error, CallError::Refused(text) if text.starts_with("invalid-argument")), "{error}");
+    }
+    for name in ["a", "b"] {
+        replay(&node, name, "partner").await.unwrap();
+    }
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_that_falls_due_while_the_node_is_down_fires_once_at_its_start() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    node.start(partner("a")).await.unwrap();
+    ask(&node, "a", "after", "1|a|tick|x").await.unwrap();
+    ask(&node, "a", "every", "3600000|a|hourly|").await.unwrap();
+    // Cut before it can fire, or right behind: committed or not, it comes once.
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(noted(&node, "a", 1).await, ["info tick(x) from @timer/default/a"]);
+    assert_eq!(node.pending_timers(), 1, "the other is armed again");
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(notes(&node, "a").await.len(), 1);
+    replay(&node, "a", "partner").await.unwrap();
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_at_every_operation_a_timer_fires_once() {
+    for stop in 0.. {
+        assert!(stop < 400, "it never fires");
+        let disk = SimDisk::new();
+        let node = node_on(&disk).await;
+        node.start(partner("a")).await.unwrap();
+        let call = Outgoing::new("after", &b"0|a|tick|x"[..]).key("once");
+        disk.cut_after(stop);
+        let mut whole = node.call(&id("a"), call.clone()).await.is_ok();
+        while whole && node.pending_timers() > 0 {
+            tokio::task::yield_now().await;
+        }
+        whole &= node.sync().await.is_ok();
+        drop(node);
+        disk.crash();
+        let node = node_on(&disk).await;
+        node.call(&id("a"), call).await.unwrap_or_else(|error| panic!("after {stop}: {error}"));
+        assert_eq!(noted(&node, "a", 1).await, ["info tick(x) from @timer/default/a"], "after {stop}");
+        assert_eq!(node.pending_timers(), 0);
+        replay(&node, "a", "partner").await.unwrap();
+        node.close().await.unwrap();
+        if whole {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_step_arms_or_disarms_is_undone_with_it() {
+    let node = node_on(&SimDisk::new()).await;
+    let mut a = partner("a");
+    a.supervision.max_restarts = 100;
+    node.start(a).await.unwrap();
+    ask(&node, "a", "after-then-trap", "").await.unwrap_err();
+    assert_eq!(node.pending_timers(), 0);
+    assert_eq!(ask(&node, "a", "cancel-at-once", "").await.unwrap(), "true");
+    assert_eq!(node.pending_timers(), 0);
+    let number = ask(&node, "a", "after", "60000|a|tick|x").await.unwrap();
+    ask(&node, "a", "cancel-then-trap", &number).await.unwrap_err();
+    assert_eq!(node.pending_timers(), 1, "it is armed as it was");
+    assert_eq!(ask(&node, "a", "cancel", &number).await.unwrap(), "true");
+    assert_eq!(notes(&node, "a").await, Vec::<String>::new());
+    replay(&node, "a", "partner").await.unwrap();
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_period_ticks_until_it_is_cancelled() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    node.start(partner("a")).await.unwrap();
+    let number = ask(&node, "a", "every", "2|a|tick|").await.unwrap();
+    noted(&node, "a", 3).await;
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    let before = notes(&node, "a").await.len();
+    noted(&node, "a", before + 2).await;
+    assert_eq!(ask(&node, "a", "cancel", &number).await.unwrap(), "true");
+    assert_eq!(node.pending_timers(), 0);
+    replay(&node, "a", "partner").await.unwrap();
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_actor_has_at_most_max_timers_and_they_end_with_it() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    let mut a = partner("a");
+    a.limits.max_timers = 1000;
+    a.limits.deadline = Some(Duration::from_secs(60));
+    node.start(a).await.unwrap();
+    node.start(partner("b")).await.unwrap();
+    let error = ask(&node, "a", "many", "1001").await.unwrap_err();
+    assert_eq!(error, CallError::Refused("1000: resource-exhausted: max-timers = 1000".to_owned()));
+    assert_eq!(node.pending_timers(), 1000, "an error is an ordinary end");
+    ask(&node, "b", "many", "10").await.unwrap();
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(node.pending_timers(), 1010);
+    let full = ask(&node, "a", "many", "1").await.unwrap_err();
+    assert_eq!(full, CallError::Refused("0: resource-exhausted: max-timers = 1000".to_owned()));
+    node.stop(&id("a"), "enough").await.unwrap();
+    assert_eq!(node.pending_timers(), 10);
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(node.pending_timers(), 10);
+    node.close().await.unwrap();
+}
+
+/// "A million pending timers cost memory, not CPU": the one task that waits for the first is not woken by the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pending_timers_are_found_by_what_is_due_and_not_looked_at() {
+    let node = node_on(&SimDisk::new()).await;
+    let mut a = partner("a");
+    a.limits.max_timers = 100_000;
+    a.limits.deadline = Some(Duration::from_secs(60));
+    node.start(a).await.unwrap();
+    for _ in 0..4 {
+        ask(&node, "a", "many", "25000").await.unwrap();
+    }
+    assert_eq!(node.pending_timers(), 100_000);
+    let node = Arc::new(node);
+    node.start(partner("b")).await.unwrap();
+    ask(&node, "b", "after", "1|b|tick|").await.unwrap();
+    noted(&node, "b", 1).await;
+    sleeping(&node, 100_000).await;
+    Arc::into_inner(node).unwrap().close().await.unwrap();
+}
