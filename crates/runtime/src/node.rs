@@ -28,6 +28,7 @@ use crate::actor::cell::{Cell, Life, Status, Tip};
 use crate::actor::change::{Change, Changed};
 use crate::actor::config::{ActorEntry, Config};
 use crate::actor::cut::Cut;
+use crate::actor::ending::EndCause;
 use crate::actor::keys;
 use crate::actor::mailbox::Next;
 use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId};
@@ -322,11 +323,12 @@ impl Node {
             }
         }
         let mut resumed: Vec<Arc<Cell>> = Vec::new();
-        for (key, _) in table(OPEN_TURNS) {
+        for (key, value) in table(OPEN_TURNS) {
             let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
             if let Some(cell) = id.and_then(|id| core.cell(&id))
                 && cell.mailbox.claim()
             {
+                cell.life.lock().ends = value.get(8).and_then(|number| EndCause::numbered(*number));
                 resumed.push(cell);
             }
         }
@@ -675,7 +677,18 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         None => Status::Ready,
     };
     let (about, config) = (Arc::new(about), Arc::new(config));
-    Life { about, config, base_config: None, entry, code: None, tip, status, last_fault: None, no_base: None }
+    Life {
+        about,
+        config,
+        base_config: None,
+        entry,
+        code: None,
+        tip,
+        status,
+        ends: None,
+        last_fault: None,
+        no_base: None,
+    }
 }
 
 fn being_started(id: &ActorId) -> Error {

@@ -7,7 +7,7 @@ use tracing::Instrument;
 use troupe_log::body::{self, FaultCause, TurnKind};
 use troupe_log::{Kind, Table};
 
-use super::ending::Journal;
+use super::ending::{EndCause, Journal};
 use super::executor::{Executor, describe, drive, ended_fault};
 use super::live::{Bounds, Fall, Live};
 use super::message::Gate;
@@ -140,7 +140,7 @@ impl Executor {
                 let fault = body::Fault { cause, text: why.clone(), first_undone, disposition: 1 };
                 guest.recorder.step.record(Kind::Fault, |out| fault.encode(out));
             }
-            if let Err(error) = self.end_life(guest, &why, Journal::Ends) {
+            if let Err(error) = self.end_life(guest, EndCause::Fault, &why, Journal::Ends) {
                 return error;
             }
         }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use troupe_log::{ActorId, Chain, Position, Seq};
 
 use super::config::{ActorEntry, Config};
+use super::ending::EndCause;
 use super::mailbox::Mailbox;
 use super::message::{Answer, CallError, Gate};
 use crate::boundary::About;
@@ -46,6 +47,8 @@ pub struct Life {
     pub tip: Tip,
     /// How it is.
     pub status: Status,
+    /// Why it ends, where a crash cut its last turn.
+    pub ends: Option<EndCause>,
     /// The newest fault, in words.
     pub last_fault: Option<String>,
     /// Why the newest try to make a base came to nothing.

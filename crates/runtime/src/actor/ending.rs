@@ -22,6 +22,43 @@ use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 
+/// Who or what ended a life. Who is told of the end (a supervisor, links, monitors) decides by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum EndCause {
+    /// The actor itself, in order.
+    Normal = 0,
+    /// Its own policy, after faults; or a life that began and did not get through its init.
+    Fault = 1,
+    /// An operator, or whoever speaks for one: the API, the embedder.
+    Operator = 2,
+    /// Its supervisor, which knows what comes next.
+    Supervisor = 3,
+}
+
+impl EndCause {
+    /// For people and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            EndCause::Normal => "normal",
+            EndCause::Fault => "fault",
+            EndCause::Operator => "operator",
+            EndCause::Supervisor => "supervisor",
+        }
+    }
+
+    /// The cause of that number.
+    pub const fn numbered(number: u8) -> Option<EndCause> {
+        match number {
+            0 => Some(EndCause::Normal),
+            1 => Some(EndCause::Fault),
+            2 => Some(EndCause::Operator),
+            3 => Some(EndCause::Supervisor),
+            _ => None,
+        }
+    }
+}
+
 /// Whether the end of a life is a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Journal {
@@ -36,7 +73,7 @@ const AT_ONCE: usize = 16 << 20;
 
 impl Executor {
     /// The last turn, then nothing more: the inbox goes to the dead letters.
-    pub(super) async fn stop(&mut self, reason: &str) {
+    pub(super) async fn stop(&mut self, cause: EndCause, reason: &str) {
         // The turn that it was to end is over; the last one is not meant.
         self.cell.life.lock().about.cut.clear();
         if self.live.is_none() && self.revive().await.is_err() {
@@ -53,21 +90,28 @@ impl Executor {
         let Some(mut live) = self.live.take() else {
             let mut guest = self.bodiless();
             // Nothing in its journal says so: whoever asks for the stop waits for the tables.
-            if let Ok(gate) = self.end_life(&mut guest, reason, Journal::Untouched) {
+            if let Ok(gate) = self.end_life(&mut guest, cause, reason, Journal::Untouched) {
                 let _ = self.core.open(gate).await;
             }
             return;
         };
         turn::begin(live.guest(), About::Hook(TurnKind::Terminate, reason.as_bytes()));
+        live.guest().turn.ends = Some(cause);
         let deadline = live.guest().turn.deadline;
         let driven = drive(&self.core, &mut live, Input::Terminate(reason), deadline).await;
         // Of a node that closes or has halted nobody asks how its actors ended.
-        let _ = self.terminated(live, driven, reason);
+        let _ = self.terminated(live, driven, cause, reason);
         self.drop_instance();
     }
 
     /// What follows from what terminate came to: the life has ended, unless the node closes while it waits.
-    pub(super) fn terminated(&mut self, mut live: Live, driven: Result<Output, Fall>, reason: &str) -> Result<()> {
+    pub(super) fn terminated(
+        &mut self,
+        mut live: Live,
+        driven: Result<Output, Fall>,
+        cause: EndCause,
+        reason: &str,
+    ) -> Result<()> {
         let full = live.guest().about.limits.fuel;
         let fuel = live.fuel_used(full);
         let guest = live.guest();
@@ -91,11 +135,18 @@ impl Executor {
                 }
             }
         }
-        self.end_life(guest, reason, Journal::Ends).map(drop)
+        self.end_life(guest, cause, reason, Journal::Ends).map(drop)
     }
 
     /// Commits that the life has ended, with all that follows from it. The gate is that of the end.
-    pub(super) fn end_life(&mut self, guest: &mut Guest, reason: &str, journal: Journal) -> Result<Gate> {
+    pub(super) fn end_life(
+        &mut self,
+        guest: &mut Guest,
+        cause: EndCause,
+        reason: &str,
+        journal: Journal,
+    ) -> Result<Gate> {
+        tracing::debug!(actor = %self.cell.id, cause = cause.name(), reason, "its life ends");
         let waiting = self.cell.mailbox.close();
         let waiting = self.all_but_the_last(waiting);
         let mut burial = Burial::default();

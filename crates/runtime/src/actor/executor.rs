@@ -18,6 +18,7 @@ use super::beginning::{Restraint, instantiate};
 use super::burial::{Burial, bury};
 use super::cell::{Cell, Status, Tip};
 use super::change::base_entry;
+use super::ending::EndCause;
 use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
 use super::message::{Answer, CallError, Envelope, Message, MessageKind};
@@ -69,8 +70,8 @@ impl Executor {
                         return;
                     }
                 }
-                Next::Stop(reason) => {
-                    Box::pin(self.stop(&reason)).await;
+                Next::Stop(cause, reason) => {
+                    Box::pin(self.stop(cause, &reason)).await;
                     break;
                 }
                 Next::Close => break,
@@ -421,7 +422,7 @@ impl Executor {
         }
         if message.is_none() {
             // A life whose init faulted never began.
-            self.stop(&format!("init faulted: {words}")).await;
+            self.stop(EndCause::Fault, &format!("init faulted: {words}")).await;
             return false;
         }
         self.supervise(&supervision, &words).await
@@ -436,13 +437,13 @@ impl Executor {
         }
         if self.faults.len() > supervision.max_restarts as usize {
             let reason = format!("{} faults within {:?}, the last: {words}", self.faults.len(), supervision.window);
-            self.stop(&reason).await;
+            self.stop(EndCause::Fault, &reason).await;
             return false;
         }
         match supervision.on_fault {
             OnFault::Restore | OnFault::Skip => true,
             OnFault::Stop => {
-                self.stop(&format!("fault: {words}")).await;
+                self.stop(EndCause::Fault, &format!("fault: {words}")).await;
                 false
             }
             OnFault::Fresh => {

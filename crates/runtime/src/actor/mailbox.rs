@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::change::Change;
 use super::cut::Cut;
+use super::ending::EndCause;
 use super::message::{Envelope, MessageKind, ReplyTo};
 use super::task::Task;
 
@@ -24,7 +25,7 @@ pub enum Next {
     /// Free the instance; recovery brings it back.
     Evict,
     /// End the actor's life, for this reason.
-    Stop(String),
+    Stop(EndCause, String),
     /// Make a base now.
     Snapshot,
     /// Live under other settings from now on.
@@ -71,7 +72,7 @@ struct State {
     /// How many wait for the executor to end, to begin another life.
     takers: u32,
     closed: bool,
-    stop: Option<String>,
+    stop: Option<(EndCause, String)>,
     ending: Vec<tokio::sync::oneshot::Sender<()>>,
 }
 
@@ -192,15 +193,15 @@ impl Mailbox {
             Next::Snapshot => state.snapshot = true,
             Next::Change(change) => state.changes.push_back(change),
             Next::Close => state.close = true,
-            Next::Stop(reason) => state.stop = Some(reason),
+            Next::Stop(cause, reason) => state.stop = Some((cause, reason)),
         }
         rouse(state)
     }
 
     /// Asks for the end of the actor's life, and for that of the turn in progress. True if an executor is needed.
-    pub fn stop_now(&self, reason: &str, cut: &Cut) -> bool {
+    pub fn stop_now(&self, cause: EndCause, reason: &str, cut: &Cut) -> bool {
         let mut state = self.state.lock();
-        state.stop = Some(reason.to_owned());
+        state.stop = Some((cause, reason.to_owned()));
         // An executor that has nothing in hand takes the stop next, and with it the wish back.
         if state.running && !self.idle.load(Relaxed) {
             cut.ask(reason);
@@ -295,8 +296,8 @@ impl Mailbox {
         if let Some(change) = state.changes.pop_front() {
             return Poll::Ready(Next::Change(change));
         }
-        if let Some(reason) = state.stop.take() {
-            return Poll::Ready(Next::Stop(reason));
+        if let Some((cause, reason)) = state.stop.take() {
+            return Poll::Ready(Next::Stop(cause, reason));
         }
         if !state.queue.is_empty() && self.lent.load(Relaxed) == TAKEN {
             // The others are not the lender's to wait for.

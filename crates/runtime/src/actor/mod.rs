@@ -10,7 +10,7 @@ pub mod cell;
 pub mod change;
 pub mod config;
 pub mod cut;
-mod ending;
+pub mod ending;
 pub(crate) mod executor;
 pub mod keys;
 pub mod live;

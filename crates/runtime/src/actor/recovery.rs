@@ -10,6 +10,7 @@ use troupe_log::body::TurnKind;
 use troupe_log::record::records;
 
 use super::config::Config;
+use super::ending::EndCause;
 use super::executor::{Executor, describe};
 use super::live::{Bounds, Fall};
 use super::turn;
@@ -164,7 +165,8 @@ impl Executor {
         match past.kind {
             TurnKind::Init => return self.initialized(live, driven).map(drop),
             TurnKind::Terminate => {
-                self.terminated(live, driven, &reason)?;
+                let cause = self.cell.life.lock().ends.unwrap_or(EndCause::Operator);
+                self.terminated(live, driven, cause, &reason)?;
                 return Err(self.core.why_not(&self.cell));
             }
             _ => {}

@@ -19,6 +19,7 @@ use super::recorder::Recorder;
 use super::staging::{Committed, Staging};
 use crate::actor::config::Config;
 use crate::actor::cut::Cut;
+use crate::actor::ending::EndCause;
 use crate::actor::keys::{self, Keys};
 use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind, ReplyTo};
 use crate::actor::promise::{self, Promise};
@@ -248,6 +249,8 @@ pub struct Turn {
     pub journaled: u64,
     /// The newest wait that it began: a fault takes back what stands for it.
     pub wait: Option<WaitId>,
+    /// Why the life ends, in its last turn.
+    pub ends: Option<EndCause>,
     /// True in save and load and the instantiation between them, where only `host` and what only reads may be called.
     pub restricted: bool,
     pub(crate) staged: Vec<Staged>,
@@ -528,8 +531,9 @@ impl Guest {
     /// Commits the step inside a turn that goes on.
     pub fn commit_step(&mut self) -> wasmtime::Result<Gate> {
         if self.turn.steps == 0 && self.recorder.recording() {
-            let began = self.turn.began.0.to_le_bytes();
-            self.batch.put(OPEN_TURNS, self.about.id.as_str().as_bytes(), &began);
+            let mut open = self.turn.began.0.to_le_bytes().to_vec();
+            open.extend(self.turn.ends.map(|cause| cause as u8));
+            self.batch.put(OPEN_TURNS, self.about.id.as_str().as_bytes(), &open);
         }
         self.turn.steps += 1;
         self.consume();

@@ -7,21 +7,23 @@ use troupe_log::ActorId;
 
 use super::Node;
 use crate::actor::cell::Status;
+use crate::actor::ending::EndCause;
 use crate::actor::mailbox::Next;
 use crate::error::{Error, Result};
 
 impl Node {
     /// Stops an actor for good: the turn in progress ends, its last turn runs, what waits is dead-lettered.
     pub async fn stop(&self, id: &ActorId, reason: &str) -> Result<()> {
-        self.end(id, reason, false).await
+        self.end(id, EndCause::Operator, reason, false).await
     }
 
     /// The same, but the turn in progress is cut.
     pub async fn stop_now(&self, id: &ActorId, reason: &str) -> Result<()> {
-        self.end(id, reason, true).await
+        self.end(id, EndCause::Operator, reason, true).await
     }
 
-    async fn end(&self, id: &ActorId, reason: &str, now: bool) -> Result<()> {
+    /// Ends its life for this cause; `now` cuts the turn in progress.
+    pub(crate) async fn end(&self, id: &ActorId, cause: EndCause, reason: &str, now: bool) -> Result<()> {
         let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
         if matches!(cell.life.lock().status, Status::Stopped(_)) {
             return Err(Error::NoActor(id.clone()));
@@ -33,9 +35,9 @@ impl Node {
             }
             let needed = if now {
                 let about = cell.life.lock().about.clone();
-                cell.mailbox.stop_now(reason, &about.cut)
+                cell.mailbox.stop_now(cause, reason, &about.cut)
             } else {
-                cell.mailbox.ask(Next::Stop(reason.to_owned()))
+                cell.mailbox.ask(Next::Stop(cause, reason.to_owned()))
             };
             if needed {
                 self.core.schedule(cell.clone());
