@@ -124,7 +124,8 @@ async fn an_answer_that_was_put_off_ends_a_request_also_after_a_power_cut() {
     let disk = SimDisk::new();
     let node = partners(&disk, &["a", "b"]).await;
     let call = Outgoing::new("ask", &b"b|later|"[..]).key("once");
-    let asked = begun(node.call(&id("a"), call.clone())).await;
+    let a = id("a");
+    let asked = begun(node.call(&a, call.clone())).await;
     while ask(&node, "b", "held", "").await.unwrap() != "1" {}
     drop(asked);
     let node = node_on(&power_cut(node, &disk)).await;
@@ -270,7 +271,8 @@ async fn actors_without_a_journal_ask_and_answer_and_what_they_were_asked_is_los
     assert_eq!(ask(&node, "a", "ask", "off|add|1").await.unwrap(), "1");
     assert_eq!(refused(&node, "off", "ask", "b|ask|off|total").await, "refused: cycle: default/b default/off");
     let call = Outgoing::new("ask", &b"off|nap|60000"[..]).key("once");
-    let waiting = begun(node.call(&id("a"), call.clone())).await;
+    let a = id("a");
+    let waiting = begun(node.call(&a, call.clone())).await;
     sleeping(&node, 1).await;
     node.sync().await.unwrap();
     drop(waiting);

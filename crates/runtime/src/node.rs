@@ -685,6 +685,7 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         code: None,
         tip,
         status,
+        ending: false,
         ends: None,
         last_fault: None,
         no_base: None,

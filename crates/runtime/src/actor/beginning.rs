@@ -17,6 +17,7 @@ use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
+use crate::service::End;
 use crate::node::core::Core;
 use crate::replay::player::{Player, outcome, prepare};
 use crate::replay::turns::PastTurn;
@@ -109,6 +110,9 @@ impl Executor {
         let promised: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
         for token in promised {
             guest.keep_promise(&token, Err(ended_fault("another life began")));
+        }
+        if guest.about.incarnation.0 > 0 {
+            guest.leave_services(End::Fresh, "another life began");
         }
         let gate = guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
         self.live = Some(live);

@@ -47,6 +47,8 @@ pub struct Life {
     pub tip: Tip,
     /// How it is.
     pub status: Status,
+    /// Its end is being committed.
+    pub ending: bool,
     /// Why it ends, where a crash cut its last turn.
     pub ends: Option<EndCause>,
     /// The newest fault, in words.

@@ -21,6 +21,7 @@ use crate::boundary::{Guest, OPEN_TURNS, Recorder, Recording, inbox_key};
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
+use crate::service::End;
 
 /// Who or what ended a life. Who is told of the end (a supervisor, links, monitors) decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,6 +148,7 @@ impl Executor {
         journal: Journal,
     ) -> Result<Gate> {
         tracing::debug!(actor = %self.cell.id, cause = cause.name(), reason, "its life ends");
+        self.cell.life.lock().ending = true;
         let waiting = self.cell.mailbox.close();
         let waiting = self.all_but_the_last(waiting);
         let mut burial = Burial::default();
@@ -160,7 +162,8 @@ impl Executor {
             burial = self.dead_letters(guest, &waiting);
         }
         self.answer_askers(guest, &waiting);
-        guest.leave_services();
+        let how = if cause == EndCause::Fault { End::Fault } else { End::Stopped };
+        guest.leave_services(how, reason);
         let tokens: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
         for token in tokens {
             guest.keep_promise(&token, Err(ended_fault(&format!("the actor was stopped: {reason}"))));

@@ -27,7 +27,7 @@ use crate::manifest::{Grants, Limits, Mode};
 use crate::node::phases::Watch;
 use crate::service::timers::{self, Timer, Timers};
 use crate::service::waits::{WaitId, Waits};
-use crate::service::{Info, Party, Shared, Which};
+use crate::service::{End, Ended, Info, Party, Shared, Which};
 
 /// The guest's log levels.
 pub use tracing::Level;
@@ -367,14 +367,22 @@ impl Guest {
         self.turn.staged.push(Staged::Service(Box::new(change)));
     }
 
-    /// The actor's life ends with this step: what it had of services goes.
-    pub(crate) fn leave_services(&mut self) {
-        let node = self.node.clone();
+    /// The actor's life ends with this step: what it had of services goes. Its timers are kept for another life.
+    pub(crate) fn leave_services(&mut self, how: End, reason: &str) {
+        let (node, about) = (self.node.clone(), self.about.clone());
+        let end = Ended { actor: &about.id, how, reason };
         for (_, service) in node.shared().all() {
-            if let Some(change) = service.ended(&self.about.id, &mut self.batch) {
+            for change in service.ended(node.party(), &end, &mut self.batch) {
                 self.turn.shares = true;
                 self.turn.staged.push(Staged::Service(change));
             }
+        }
+        if how == End::Fresh {
+            return;
+        }
+        for name in node.timers().of(&about.id) {
+            self.batch.delete(Table::TIMERS, &name.key());
+            self.stage_service(timers::Disarmed { node: node.clone(), timer: node.timers().take(&name) });
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use troupe_log::{ActorId, Batch, NodeTime, Table, WallTime};
 
 use super::core::Core;
+use crate::actor::cell::Status;
 use crate::actor::keys;
 use crate::actor::message::{Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind};
 use crate::boundary::{Committed, Reserved, Services, Staging, put_inbox_key};
@@ -73,6 +74,13 @@ impl Party for Core {
 
     fn message_id(&self) -> MessageId {
         Services::message_id(self)
+    }
+
+    fn alive(&self, actor: &ActorId) -> bool {
+        self.cell(actor).is_some_and(|cell| {
+            let life = cell.life.lock();
+            !life.ending && !matches!(life.status, Status::Stopped(_))
+        })
     }
 }
 

@@ -39,9 +39,9 @@ pub trait Service: Send + Sync {
     fn withdraw(&self, wait: &WaitId);
 
     /// An actor's life ends in the step of this batch: what it had goes with it.
-    fn ended(&self, actor: &ActorId, batch: &mut Batch) -> Option<Box<dyn Staging>> {
-        let _ = (actor, batch);
-        None
+    fn ended(&self, node: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
+        let _ = (node, end, batch);
+        Vec::new()
     }
 
     /// When something is due next.
@@ -54,6 +54,28 @@ pub trait Service: Send + Sync {
         let _ = (node, now);
         Ok(())
     }
+}
+
+/// The end of a life.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// Whose.
+    pub actor: &'a ActorId,
+    /// How.
+    pub how: End,
+    /// Why, in words.
+    pub reason: &'a str,
+}
+
+/// How a life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was stopped.
+    Stopped,
+    /// By faults.
+    Fault,
+    /// Another life of the same actor begins.
+    Fresh,
 }
 
 /// The node, for what a service or the API commits by itself and not in a guest's step.
@@ -70,6 +92,8 @@ pub trait Party: Send + Sync {
     fn dead_letter(&self, batch: &mut Batch, owner: &ActorId, message: Message, why: String) -> Box<dyn Staging>;
     /// A new message id.
     fn message_id(&self) -> MessageId;
+    /// Whether an actor of that name lives, and its life is not about to end.
+    fn alive(&self, actor: &ActorId) -> bool;
 }
 
 /// What the runtime or a service tells an actor.
