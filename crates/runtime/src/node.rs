@@ -398,7 +398,22 @@ impl Node {
         self.begin(spec, true).await
     }
 
-    async fn begin(&self, spec: ActorSpec, fresh: bool) -> Result<Started> {
+    /// Loads what `[components]` names and writes down in the grant which code each name means.
+    async fn name_components(&self, spec: &mut ActorSpec) -> Result<()> {
+        if spec.components.is_empty() {
+            return Ok(());
+        }
+        let Some(processes) = &mut spec.grants.processes else {
+            return Err(Error::Invalid { what: format!("{} names components and is granted no processes", spec.id) });
+        };
+        for (name, reference) in &spec.components {
+            let code = self.core.components.resolve(reference).await?;
+            processes.components.insert(name.clone(), code.inspection.digest);
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, mut spec: ActorSpec, fresh: bool) -> Result<Started> {
         if let Some(why) = self.core.why_halted() {
             return Err(Error::Internal { what: why.to_owned() });
         }
@@ -420,6 +435,7 @@ impl Node {
                 ),
             });
         }
+        self.name_components(&mut spec).await?;
         let config = Config::of(&spec);
         let there = self.core.cell(&spec.id);
         if let Some(cell) = &there

@@ -168,11 +168,12 @@ fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>
     })
 }
 
-/// The settings in one line; values of the environment may be secrets and are left out.
+/// The settings in one line; values of the environment and of `config` may be secrets and are left out.
 fn settings(config: &Config) -> String {
     let text = format!("{}{}", config.limits.to_toml(), config.grants.to_toml());
     let shown = text.lines().map(|line| match line.split_once(" = ") {
         Some(("environment", value)) if value != "false" => "environment = ...",
+        Some(("config", value)) if value != "{}" => "config = ...",
         _ => line,
     });
     shown.collect::<Vec<_>>().join(", ")

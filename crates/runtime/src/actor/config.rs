@@ -47,12 +47,12 @@ impl Config {
     }
 
     /// What differs from these settings to `other`, by the names of the manifest: `limits.fuel 5 -> 6`. Values of the environment
-    /// may be secrets and are left out.
+    /// and of `config` may be secrets and are left out.
     pub fn differences(&self, other: &Config) -> Vec<String> {
         let mut all = Vec::new();
         let mut one = |section: &str, key: &str, before: String, now: String| {
-            if before != now && (section, key) == ("grants", "environment") {
-                all.push("grants.environment".to_owned());
+            if before != now && section == "grants" && matches!(key, "environment" | "config") {
+                all.push(format!("grants.{key}"));
             } else if before != now {
                 all.push(format!("{section}.{key} {before} -> {now}"));
             }
@@ -297,11 +297,13 @@ mod tests {
         other.supervision.attempts = NonZeroU32::MIN;
         other.bind.clear();
         let vars = BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]);
+        other.grants.config.insert("password".to_owned(), "secret".to_owned());
         other.grants.environment = Some(crate::manifest::Environment { vars, inherit: Vec::new() });
         let changes = [
             "limits.fuel 1000000000 -> 7",
             "grants.clocks true -> false",
             "grants.environment",
+            "grants.config",
             "supervision.attempts 3 -> 1",
             "snapshots.keep 1m -> all",
             "bind.\"bank:ledger/account\" \"default/acct\" -> none",

@@ -7,10 +7,10 @@
 use std::fmt::Write as _;
 
 use super::error::Error;
-use super::parse;
 use super::text::{Doc, Section};
-use super::types::{Grants, Limits};
+use super::types::{ActorPattern, Grants, Limits};
 use super::units::write_duration;
+use super::{grants, parse};
 
 impl Limits {
     /// The canonical text.
@@ -27,13 +27,14 @@ impl Limits {
             ("max-turn-journal", quoted(&self.max_turn_journal.to_string())),
             ("max-journal", quoted(&or_none(self.max_journal.map(|b| b.to_string())))),
             ("max-keys", self.max_keys.to_string()),
+            ("max-timers", self.max_timers.to_string()),
         ];
         written(&lines)
     }
 
     /// Reads the canonical text, or any body of a `[limits]` section.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        read("the limits", text, parse::LIMIT_KEYS, parse::limits)
+        read("the limits", text, parse::LIMIT_KEYS, |section| parse::limits(section, Limits::default()))
     }
 }
 
@@ -52,7 +53,7 @@ impl Grants {
         };
         let messaging = match &self.messaging {
             None => "false".to_owned(),
-            Some(m) => format!("{{ to = {} }}", list(m.to.iter().map(|p| quoted(p.as_str())))),
+            Some(m) => format!("{{ to = {} }}", patterns(&m.to)),
         };
         let environment = match &self.environment {
             None => "false".to_owned(),
@@ -83,13 +84,52 @@ impl Grants {
             ("environment", environment),
             ("arguments", list(self.arguments.iter().map(|s| quoted(s)))),
             ("filesystem", filesystem),
+            (
+                "processes",
+                section(self.processes.as_ref(), |p| {
+                    let spawn = list(p.spawn.iter().map(|s| quoted(s)));
+                    let components = pairs(p.components.iter().map(|(name, digest)| (name, digest.to_string())));
+                    vec![("spawn", spawn), ("control", patterns(&p.control)), ("components", components)]
+                }),
+            ),
+            (
+                "tuplespace",
+                section(self.tuplespace.as_ref(), |t| {
+                    vec![("spaces", patterns(&t.spaces)), ("read", patterns(&t.read))]
+                }),
+            ),
+            (
+                "channels",
+                section(self.channels.as_ref(), |c| {
+                    vec![
+                        ("send", patterns(&c.send)),
+                        ("receive", patterns(&c.receive)),
+                        ("publish", patterns(&c.publish)),
+                        ("subscribe", patterns(&c.subscribe)),
+                    ]
+                }),
+            ),
+            ("groups", section(self.groups.as_ref(), |names| vec![("names", patterns(names))])),
+            ("locks", section(self.locks.as_ref(), |names| vec![("names", patterns(names))])),
+            (
+                "registry",
+                section(self.registry.as_ref(), |r| {
+                    vec![("register", patterns(&r.register)), ("lookup", patterns(&r.lookup))]
+                }),
+            ),
+            (
+                "keyvalue",
+                section(self.keyvalue.as_ref(), |k| vec![("own", patterns(&k.own)), ("shared", patterns(&k.shared))]),
+            ),
+            ("logging", self.logging.to_string()),
+            ("config", pairs(self.config.iter().map(|(k, v)| (k, v.clone())))),
         ];
         written(&lines)
     }
 
     /// Reads the canonical text, or any body of a `[grants]` section. Paths are taken as they are.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
-        read("the grants", text, parse::GRANT_KEYS, |section| Ok(parse::grants(section)?.0))
+        read("the grants", text, grants::GRANT_KEYS, |section| Ok(grants::read(section, Grants::default(), &[])?.0))
     }
 }
 
@@ -109,6 +149,23 @@ fn written(lines: &[(&str, String)]) -> String {
         let _ = writeln!(out, "{key} = {value}");
         out
     })
+}
+
+/// A section of lists in one line, or `false`.
+fn section<T>(grant: Option<&T>, keys: impl Fn(&T) -> Vec<(&'static str, String)>) -> String {
+    let Some(grant) = grant else { return "false".to_owned() };
+    let keys: Vec<String> = keys(grant).into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    format!("{{ {} }}", keys.join(", "))
+}
+
+fn patterns(patterns: &[ActorPattern]) -> String {
+    list(patterns.iter().map(|p| quoted(p.as_str())))
+}
+
+/// A section whose keys are the user's.
+fn pairs<'a>(pairs: impl Iterator<Item = (&'a String, String)>) -> String {
+    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{} = {}", quoted(key), quoted(&value))).collect();
+    if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
@@ -136,12 +193,14 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{ActorPattern, Environment, FilesystemGrant, Messaging, RandomGrant};
+    use crate::manifest::{
+        Channels, Environment, FilesystemGrant, KeyValue, Messaging, Processes, RandomGrant, Registration, TupleSpaces,
+    };
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
     use std::path::PathBuf;
     use std::time::Duration;
-    use troupe_log::ByteCount;
+    use troupe_log::{ByteCount, Digest};
 
     /// A small generator, so that the property needs no crate: the same values on every run.
     struct Random(u64);
@@ -176,12 +235,16 @@ mod tests {
             max_turn_journal: ByteCount(turn),
             max_journal: r.flip().then(|| ByteCount(turn + r.next(1 << 40))),
             max_keys: r.next(10_000_000) as u32,
-            ..Limits::default()
+            max_timers: r.next(1_000_000) as u32,
         }
     }
 
-    fn grants(r: &mut Random) -> Grants {
+    fn some(r: &mut Random) -> Vec<ActorPattern> {
         let patterns = ["*", "worker-*", "other/*", "a*b*c"];
+        (0..r.next(4)).map(|i| ActorPattern::parse(patterns[i as usize]).unwrap()).collect()
+    }
+
+    fn grants(r: &mut Random) -> Grants {
         Grants {
             clocks: r.flip(),
             random: RandomGrant {
@@ -191,9 +254,7 @@ mod tests {
             },
             host: r.flip(),
             stdio: r.flip(),
-            messaging: r.flip().then(|| Messaging {
-                to: (0..r.next(4)).map(|i| ActorPattern::parse(patterns[i as usize]).unwrap()).collect(),
-            }),
+            messaging: r.flip().then(|| Messaging { to: some(r) }),
             environment: r.flip().then(|| Environment {
                 vars: (0..r.next(3)).map(|i| (format!("V{i} \"{}", r.next(9)), r.text())).collect::<BTreeMap<_, _>>(),
                 inherit: (0..r.next(3)).map(|i| format!("I{i}")).collect(),
@@ -207,7 +268,27 @@ mod tests {
                     repeat: r.flip(),
                 })
                 .collect(),
-            ..Grants::default()
+            processes: r.flip().then(|| Processes {
+                spawn: ["worker", "other@1.0.0", "blake3:ab*"][..r.next(4) as usize]
+                    .iter()
+                    .map(|s| (*s).to_owned())
+                    .collect(),
+                control: some(r),
+                components: (0..r.next(3)).map(|i| (format!("c{i}"), Digest::of(&[i as u8]))).collect(),
+            }),
+            tuplespace: r.flip().then(|| TupleSpaces { spaces: some(r), read: some(r) }),
+            channels: r.flip().then(|| Channels {
+                send: some(r),
+                receive: some(r),
+                publish: some(r),
+                subscribe: some(r),
+            }),
+            groups: r.flip().then(|| some(r)),
+            locks: r.flip().then(|| some(r)),
+            registry: r.flip().then(|| Registration { register: some(r), lookup: some(r) }),
+            keyvalue: r.flip().then(|| KeyValue { own: some(r), shared: some(r) }),
+            logging: r.flip(),
+            config: (0..r.next(3)).map(|i| (format!("{i} {}", r.text()), r.text())).collect(),
         }
     }
 
@@ -233,12 +314,24 @@ mod tests {
         assert_eq!(
             Limits::default().to_toml(),
             "memory = \"16MiB\"\ntables = 20000\nfuel = 1000000000\ndeadline = \"5s\"\nmailbox = 1024\n\
-             outstanding-calls = 64\npayload = \"1MiB\"\nmax-turn-journal = \"64MiB\"\nmax-journal = \"none\"\nmax-keys = 100000\n"
+             outstanding-calls = 64\npayload = \"1MiB\"\nmax-turn-journal = \"64MiB\"\nmax-journal = \"none\"\nmax-keys = 100000\nmax-timers = 10000\n"
         );
         assert_eq!(
             Grants::default().to_toml(),
             "clocks = true\nrandom = { enabled = true }\nhost = true\nstdio = true\nmessaging = false\n\
-             environment = false\narguments = []\nfilesystem = []\n"
+             environment = false\narguments = []\nfilesystem = []\nprocesses = false\ntuplespace = false\n\
+             channels = false\ngroups = false\nlocks = false\nregistry = false\nkeyvalue = false\nlogging = true\nconfig = {}\n"
         );
+    }
+
+    #[test]
+    fn a_text_of_the_first_version_is_read_with_the_defaults_of_what_came_later() {
+        let limits = "memory = \"16MiB\"\ntables = 20000\nfuel = 7\ndeadline = \"5s\"\nmailbox = 1024\n\
+             outstanding-calls = 64\npayload = \"1MiB\"\nmax-turn-journal = \"64MiB\"\nmax-journal = \"none\"\nmax-keys = 100000\n";
+        assert_eq!(Limits::from_toml(limits).unwrap(), Limits { fuel: 7, ..Limits::default() });
+        let grants = "clocks = false\nrandom = { enabled = true }\nhost = true\nstdio = true\nmessaging = { to = [\"*\"] }\n\
+             environment = false\narguments = []\nfilesystem = []\n";
+        let messaging = Some(Messaging { to: vec![ActorPattern::all()] });
+        assert_eq!(Grants::from_toml(grants).unwrap(), Grants { clocks: false, messaging, ..Grants::default() });
     }
 }

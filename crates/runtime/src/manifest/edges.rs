@@ -27,6 +27,8 @@ pub const MAX_PAYLOAD: ByteCount = ByteCount(256 << 20);
 pub const MAX_TURN_JOURNAL: ByteCount = ByteCount(1 << 30);
 /// Keys are kept in memory and in the log's tables.
 pub const MAX_KEYS: u32 = 10_000_000;
+/// Each holds a place in memory and in the log's tables.
+pub const MAX_TIMERS: u32 = 1_000_000;
 /// More attempts at one message than this are a loop.
 pub const MAX_ATTEMPTS: u32 = 1000;
 /// A deadline below the clock's grain would end every turn.
@@ -93,7 +95,8 @@ pub fn limits(l: &Limits) -> Result<(), OutOfRange> {
             help: format!("at least `max-turn-journal`, here {}, or \"none\"", bytes(l.max_turn_journal.0)),
         });
     }
-    edge("max-keys", l.max_keys, 0, MAX_KEYS, count)
+    edge("max-keys", l.max_keys, 0, MAX_KEYS, count)?;
+    edge("max-timers", l.max_timers, 0, MAX_TIMERS, count)
 }
 
 /// Checks the policy after faults.
@@ -124,12 +127,13 @@ mod tests {
     #[test]
     fn every_edge_holds_on_both_sides() {
         type Set = fn(&mut Limits, u64);
-        let cases: [(&str, Set, u64, u64); 6] = [
+        let cases: [(&str, Set, u64, u64); 7] = [
             ("memory", |l, n| l.memory = ByteCount(n), 64 << 10, 4 << 30),
             ("tables", |l, n| l.tables = n as u32, 0, 10_000_000),
             ("fuel", |l, n| l.fuel = n, 1, i64::MAX as u64),
             ("outstanding-calls", |l, n| l.outstanding_calls = n as u32, 0, 1_000_000),
             ("max-keys", |l, n| l.max_keys = n as u32, 0, 10_000_000),
+            ("max-timers", |l, n| l.max_timers = n as u32, 0, 1_000_000),
             ("max-turn-journal", |l, n| l.max_turn_journal = ByteCount(n), 1 << 20, 1 << 30),
         ];
         for (key, set, least, most) in cases {

@@ -98,6 +98,14 @@ pub enum Error {
         /// What to write instead.
         help: String,
     },
+    /// A child's setting that is wider than its parent's.
+    #[error("{place}: {why}")]
+    Wider {
+        /// Where its section is.
+        place: Place,
+        /// The key and both values.
+        why: String,
+    },
     /// Something that this version cannot do for a manifest of another system.
     #[error("{place}: {what} is not supported; {help}")]
     Unsupported {
@@ -119,6 +127,7 @@ impl Error {
             | Self::UnknownKey { place, .. }
             | Self::MissingKey { place, .. }
             | Self::BadValue { place, .. }
+            | Self::Wider { place, .. }
             | Self::Unsupported { place, .. } => Some(place),
         }
     }

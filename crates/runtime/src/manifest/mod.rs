@@ -2,24 +2,31 @@
 //!
 //! `types` holds what a manifest means (also for those who build it in Rust), `parse` and `theater` read text with the
 //! place of every key, `resolve` turns it into [`ActorSpec`]s: paths relative to the manifest, defaults, limits checked at
-//! their `edges`. `canonical` writes grants and limits as the one text that stands in an actor's genesis record. An
+//! their `edges`. `profile` has the shorthands for
+//! grants, `spawn` reads what a parent says of its child and `within` holds it to what the parent has. `canonical` writes grants and limits as the one text that stands in an actor's genesis record. An
 //! unknown key is an error that names the nearest known one, the file, the line and the column.
 
 mod canonical;
 pub mod edges;
 mod error;
+mod grants;
 mod init;
 mod parse;
+mod profile;
 mod resolve;
+mod spawn;
 #[cfg(test)]
 mod tests;
 mod text;
 mod theater;
 mod types;
 pub mod units;
+mod within;
 
 pub use error::{Error, Place};
+pub use profile::Profile;
 pub use resolve::MAX_MANIFEST;
+pub use spawn::{MAX_SPAWN_MANIFEST, spawn_options};
 pub use types::{
     ActorPattern, ActorSpec, Channels, ComponentRef, Environment, FilesystemGrant, Grants, Keep, KeyValue, Limits,
     Manifest, Messaging, Mode, OnFault, Processes, RandomGrant, Registration, Snapshots, Strategy, Supervision,

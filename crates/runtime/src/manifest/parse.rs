@@ -11,15 +11,13 @@ use troupe_log::{ActorId, Digest};
 
 use super::edges;
 use super::error::Error;
+use super::grants::{self, GRANT_KEYS};
 use super::init::{self, Init};
 use super::text::{Entry, Section};
-use super::types::{
-    ActorPattern, ComponentRef, Environment, FilesystemGrant, Grants, Keep, Limits, Messaging, Mode, OnFault,
-    RandomGrant, Snapshots, Supervision,
-};
+use super::types::{ComponentRef, Grants, Keep, Limits, Mode, OnFault, Snapshots, Supervision};
 
 pub(super) const ACTOR_KEYS: &[&str] = &["name", "component", "journal", "init", "fsm-state"];
-pub(super) const SECTION_KEYS: &[&str] = &["limits", "grants", "supervision", "snapshots", "bind"];
+pub(super) const SECTION_KEYS: &[&str] = &["limits", "grants", "components", "supervision", "snapshots", "bind"];
 pub(super) const LIMIT_KEYS: &[&str] = &[
     "memory",
     "tables",
@@ -31,9 +29,8 @@ pub(super) const LIMIT_KEYS: &[&str] = &[
     "max-turn-journal",
     "max-journal",
     "max-keys",
+    "max-timers",
 ];
-pub(super) const GRANT_KEYS: &[&str] =
-    &["clocks", "random", "host", "stdio", "messaging", "environment", "arguments", "filesystem"];
 pub(super) const SUPERVISION_KEYS: &[&str] = &["on-fault", "attempts", "max-restarts", "window"];
 pub(super) const SNAPSHOT_KEYS: &[&str] = &["keep", "max-replay"];
 
@@ -51,6 +48,8 @@ pub(super) struct Draft<'d, 'i> {
     pub(super) grants: Grants,
     /// The `host` of each filesystem grant, in their order.
     pub(super) hosts: Vec<Entry<'d, 'i>>,
+    /// The code of `[components]`.
+    pub(super) components: BTreeMap<String, (ComponentRef, Entry<'d, 'i>)>,
     pub(super) supervision: Supervision,
     pub(super) snapshots: Snapshots,
     pub(super) bind: BTreeMap<String, String>,
@@ -62,13 +61,19 @@ pub(super) fn actor<'d, 'i>(own: &Section<'d, 'i>, sections: &Section<'d, 'i>) -
     let id = actor_id(&own.need("name", "name = \"counter\"")?)?;
     let component = own.need("component", "component = \"counter.wasm\"")?;
     let limits = match sections.get("limits") {
-        Some(entry) => limits(&entry.section(LIMIT_KEYS)?)?,
+        Some(entry) => limits(&entry.section(LIMIT_KEYS)?, Limits::default())?,
         None => Limits::default(),
     };
+    let components = match sections.get("components") {
+        Some(entry) => components(&entry.open_section()?)?,
+        None => BTreeMap::new(),
+    };
+    let names: Vec<&str> = components.keys().map(String::as_str).collect();
     let (grants, hosts) = match sections.get("grants") {
-        Some(entry) => grants(&entry.section(GRANT_KEYS)?)?,
+        Some(entry) => grants::read(&entry.section(GRANT_KEYS)?, Grants::default(), &names)?,
         None => (Grants::default(), Vec::new()),
     };
+    grants::check_components(&grants, &names, sections)?;
     Ok(Draft {
         component: (component_ref(&component)?, component),
         journal: match own.get("journal") {
@@ -82,8 +87,9 @@ pub(super) fn actor<'d, 'i>(own: &Section<'d, 'i>, sections: &Section<'d, 'i>) -
         limits,
         grants,
         hosts,
+        components,
         supervision: match sections.get("supervision") {
-            Some(entry) => supervision(&entry.section(SUPERVISION_KEYS)?)?,
+            Some(entry) => supervision(&entry.section(SUPERVISION_KEYS)?, Supervision::default())?,
             None => Supervision::default(),
         },
         snapshots: match sections.get("snapshots") {
@@ -112,6 +118,16 @@ pub(super) fn actor_id(entry: &Entry<'_, '_>) -> Result<ActorId, Error> {
     })
 }
 
+/// The keys of `[components]`: names that spawn may use, and the code behind them.
+fn components<'d, 'i>(section: &Section<'d, 'i>) -> Result<BTreeMap<String, (ComponentRef, Entry<'d, 'i>)>, Error> {
+    let mut components = BTreeMap::new();
+    for (name, entry) in section.entries() {
+        grants::component_name(&name, &entry)?;
+        components.insert(name, (component_ref(&entry)?, entry));
+    }
+    Ok(components)
+}
+
 /// A digest, `name@version`, or else a path. What ends in `.wasm` or has a `/` is a path in any case.
 pub(super) fn component_ref(entry: &Entry<'_, '_>) -> Result<ComponentRef, Error> {
     let text = entry.str()?;
@@ -135,9 +151,8 @@ pub(super) fn component_ref(entry: &Entry<'_, '_>) -> Result<ComponentRef, Error
     }
 }
 
-/// The keys of `[limits]`.
-pub(super) fn limits(section: &Section<'_, '_>) -> Result<Limits, Error> {
-    let mut limits = Limits::default();
+/// The keys of `[limits]`; what is not there is `limits`' own.
+pub(super) fn limits(section: &Section<'_, '_>, mut limits: Limits) -> Result<Limits, Error> {
     for (key, entry) in section.entries() {
         match key.as_str() {
             "memory" => limits.memory = entry.bytes()?,
@@ -149,7 +164,8 @@ pub(super) fn limits(section: &Section<'_, '_>) -> Result<Limits, Error> {
             "payload" => limits.payload = entry.bytes()?,
             "max-turn-journal" => limits.max_turn_journal = entry.bytes()?,
             "max-journal" => limits.max_journal = entry.bytes_or_none()?,
-            _ => limits.max_keys = entry.u32()?,
+            "max-keys" => limits.max_keys = entry.u32()?,
+            _ => limits.max_timers = entry.u32()?,
         }
     }
     edges::limits(&limits).map_err(|e| out_of_range(section, e))?;
@@ -168,147 +184,8 @@ fn positive(entry: &Entry<'_, '_>) -> Result<NonZeroU32, Error> {
     NonZeroU32::new(entry.u32()?).ok_or_else(|| entry.bad("is 0", "at least 1"))
 }
 
-/// The keys of `[grants]`, and the places of the directories that it names.
-pub(super) fn grants<'d, 'i>(section: &Section<'d, 'i>) -> Result<(Grants, Vec<Entry<'d, 'i>>), Error> {
-    let mut grants = Grants::default();
-    let mut hosts = Vec::new();
-    for (key, entry) in section.entries() {
-        match key.as_str() {
-            "clocks" => grants.clocks = switch(&entry)?,
-            "host" => grants.host = switch(&entry)?,
-            "stdio" => grants.stdio = switch(&entry)?,
-            "random" => grants.random = random(&entry)?,
-            "messaging" => grants.messaging = messaging(&entry)?,
-            "environment" => grants.environment = environment(&entry)?,
-            "arguments" => grants.arguments = plain(entry.strings()?),
-            _ => {
-                for entry in entry.list("[[grants.filesystem]]")? {
-                    let (grant, host) = directory(&entry)?;
-                    if grants.filesystem.iter().any(|g| g.guest == grant.guest) {
-                        return Err(entry.bad(
-                            format!("grants the guest's `{}` twice", grant.guest),
-                            "give each directory its own `guest` path",
-                        ));
-                    }
-                    grants.filesystem.push(grant);
-                    hosts.push(host);
-                }
-            }
-        }
-    }
-    Ok((grants, hosts))
-}
-
-fn plain(list: Vec<(String, Entry<'_, '_>)>) -> Vec<String> {
-    list.into_iter().map(|(text, _)| text).collect()
-}
-
-/// `true`, `false`, or an empty section, which grants.
-fn switch(entry: &Entry<'_, '_>) -> Result<bool, Error> {
-    if entry.is_section() {
-        entry.section(&[])?;
-        return Ok(true);
-    }
-    entry.bool()
-}
-
-fn random(entry: &Entry<'_, '_>) -> Result<RandomGrant, Error> {
-    let mut grant = RandomGrant::default();
-    if !entry.is_section() {
-        grant.enabled = entry.bool()?;
-        return Ok(grant);
-    }
-    let section = entry.section(&["enabled", "seed", "max-bytes"])?;
-    if let Some(enabled) = section.get("enabled") {
-        grant.enabled = enabled.bool()?;
-    }
-    if let Some(seed) = section.get("seed") {
-        grant.seed = Some(seed.u64()?);
-    }
-    if let Some(max) = section.get("max-bytes") {
-        grant.max_bytes = Some(max.bytes()?);
-    }
-    Ok(grant)
-}
-
-fn messaging(entry: &Entry<'_, '_>) -> Result<Option<Messaging>, Error> {
-    let everyone = || -> Result<Option<Messaging>, Error> {
-        let all = ActorPattern::parse("*").map_err(|why| entry.bad(why, "write `*`"))?;
-        Ok(Some(Messaging { to: vec![all] }))
-    };
-    if !entry.is_section() {
-        return if entry.bool()? { everyone() } else { Ok(None) };
-    }
-    let Some(to) = entry.section(&["to"])?.get("to") else {
-        return everyone();
-    };
-    let mut patterns = Vec::new();
-    for (text, at) in to.strings()? {
-        patterns.push(ActorPattern::parse(&text).map_err(|why| {
-            at.bad(format!("has a bad pattern: {why}"), "write it like \"worker-*\" or \"other-namespace/worker-*\"")
-        })?);
-    }
-    Ok(Some(Messaging { to: patterns }))
-}
-
-fn environment(entry: &Entry<'_, '_>) -> Result<Option<Environment>, Error> {
-    if !entry.is_section() {
-        if entry.bool()? {
-            return Err(entry.bad(
-                "cannot be true: the whole environment is never handed on",
-                "name the variables, as in [grants.environment] inherit = [\"LANG\"]",
-            ));
-        }
-        return Ok(None);
-    }
-    let section = entry.section(&["vars", "inherit"])?;
-    let mut grant = Environment::default();
-    let check = |name: &str, at: &Entry<'_, '_>| {
-        if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(at.bad(
-                format!("names a variable `{}`", super::text::shown(name)),
-                "a name is not empty and holds no `=`",
-            ));
-        }
-        Ok(())
-    };
-    if let Some(vars) = section.get("vars") {
-        for (name, value) in vars.open_section()?.entries() {
-            check(&name, &value)?;
-            grant.vars.insert(name, value.str()?.to_owned());
-        }
-    }
-    if let Some(inherit) = section.get("inherit") {
-        for (name, at) in inherit.strings()? {
-            check(&name, &at)?;
-            grant.inherit.push(name);
-        }
-    }
-    Ok(Some(grant))
-}
-
-fn directory<'d, 'i>(entry: &Entry<'d, 'i>) -> Result<(FilesystemGrant, Entry<'d, 'i>), Error> {
-    let section = entry.section(&["host", "guest", "read-only", "repeat"])?;
-    let host = section.need("host", "host = \"data\"")?;
-    let guest = section.need("guest", "guest = \"/data\"")?;
-    let path = guest.str()?;
-    if !path.starts_with('/') || path.contains('\0') {
-        return Err(guest.bad(format!("is \"{}\"", super::text::shown(path)), "the guest's path begins with `/`"));
-    }
-    if host.str()?.is_empty() {
-        return Err(host.bad("is empty", "name a directory; `.` is the manifest's own"));
-    }
-    let grant = FilesystemGrant {
-        host: PathBuf::from(host.str()?),
-        guest: path.to_owned(),
-        read_only: section.get("read-only").map_or(Ok(false), |e| e.bool())?,
-        repeat: section.get("repeat").map_or(Ok(false), |e| e.bool())?,
-    };
-    Ok((grant, host))
-}
-
-fn supervision(section: &Section<'_, '_>) -> Result<Supervision, Error> {
-    let mut supervision = Supervision::default();
+/// The keys of `[supervision]`; what is not there is `supervision`'s own.
+pub(super) fn supervision(section: &Section<'_, '_>, mut supervision: Supervision) -> Result<Supervision, Error> {
     for (key, entry) in section.entries() {
         match key.as_str() {
             "on-fault" => supervision.on_fault = entry.word(&FAULTS)?,

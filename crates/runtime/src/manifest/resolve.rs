@@ -3,7 +3,7 @@
 //! A relative path is relative to the manifest, wherever the command was started. Text that came without a folder (over
 //! the API) may hold absolute paths only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -96,19 +96,11 @@ fn resolve_all(drafts: Vec<Draft<'_, '_>>, folder: Option<&Path>) -> Result<Vec<
 }
 
 fn resolve(draft: Draft<'_, '_>, folder: Option<&Path>) -> Result<ActorSpec, Error> {
-    let component = match draft.component {
-        (ComponentRef::Path(path), entry) => {
-            let path = absolute(&path, folder, &entry)?;
-            if !path.is_file() {
-                return Err(entry.bad(
-                    format!("names {}, where there is no file", path.display()),
-                    "build it (`troupe build`), or correct the path, which is relative to the manifest",
-                ));
-            }
-            ComponentRef::Path(path)
-        }
-        (other, _) => other,
-    };
+    let component = code(draft.component, folder)?;
+    let mut components = BTreeMap::new();
+    for (name, named) in draft.components {
+        components.insert(name, code(named, folder)?);
+    }
     let init = match draft.init {
         None => Vec::new(),
         Some((Init::Bytes(bytes), entry)) => bounded(bytes, draft.limits.payload.0, &entry)?,
@@ -148,11 +140,25 @@ fn resolve(draft: Draft<'_, '_>, folder: Option<&Path>) -> Result<ActorSpec, Err
         init,
         limits: draft.limits,
         grants,
+        components,
         supervision: draft.supervision,
         snapshots: draft.snapshots,
         bind: draft.bind,
         initial_fsm_state: draft.initial_fsm_state,
     })
+}
+
+/// A component's file, if it is one, absolute and there.
+fn code((component, entry): (ComponentRef, Entry<'_, '_>), folder: Option<&Path>) -> Result<ComponentRef, Error> {
+    let ComponentRef::Path(path) = component else { return Ok(component) };
+    let path = absolute(&path, folder, &entry)?;
+    if !path.is_file() {
+        return Err(entry.bad(
+            format!("names {}, where there is no file", path.display()),
+            "build it (`troupe build`), or correct the path, which is relative to the manifest",
+        ));
+    }
+    Ok(ComponentRef::Path(path))
 }
 
 fn bounded(bytes: Vec<u8>, limit: u64, entry: &Entry<'_, '_>) -> Result<Vec<u8>, Error> {

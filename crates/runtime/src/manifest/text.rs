@@ -287,7 +287,7 @@ impl<'d, 'i> Entry<'d, 'i> {
 const HOMES: [(&str, &[&str]); 5] = [
     ("[actor]", super::parse::ACTOR_KEYS),
     ("[limits]", super::parse::LIMIT_KEYS),
-    ("[grants]", super::parse::GRANT_KEYS),
+    ("[grants]", super::grants::GRANT_KEYS),
     ("[supervision]", super::parse::SUPERVISION_KEYS),
     ("[snapshots]", super::parse::SNAPSHOT_KEYS),
 ];

@@ -43,6 +43,7 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
             clocks: false,
             random: RandomGrant { enabled: false, ..RandomGrant::default() },
             host: false,
+            logging: false,
             ..Grants::default()
         },
         hosts: Vec::new(),
@@ -67,6 +68,7 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
         limits: Limits::default(),
         grants: granted.grants,
         hosts: granted.hosts,
+        components: BTreeMap::new(),
         supervision: Supervision::default(),
         snapshots: Snapshots::default(),
         bind: BTreeMap::new(),

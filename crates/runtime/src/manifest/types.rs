@@ -26,6 +26,8 @@ pub struct ActorSpec {
     pub limits: Limits,
     /// What it may use at all.
     pub grants: Grants,
+    /// Names that spawn may use, and the code behind them; loaded when the actor starts.
+    pub components: BTreeMap<String, ComponentRef>,
     /// What happens after a fault.
     pub supervision: Supervision,
     /// How long journal and bases are kept, and when a base is made.
@@ -46,6 +48,7 @@ impl ActorSpec {
             init: Vec::new(),
             limits: Limits::default(),
             grants: Grants::default(),
+            components: BTreeMap::new(),
             supervision: Supervision::default(),
             snapshots: Snapshots::default(),
             bind: BTreeMap::new(),
@@ -132,7 +135,7 @@ pub struct Limits {
     pub max_journal: Option<ByteCount>,
     /// Idempotency keys that are remembered.
     pub max_keys: u32,
-    /// Timers of the actor that are pending and will send.
+    /// Timers of the actor that are armed.
     pub max_timers: u32,
 }
 
@@ -249,7 +252,7 @@ impl Messaging {
 }
 
 /// What an actor may do to other actors' lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processes {
     /// The components that it may spawn: names of `[components]`, `name@version`, digests. `*` stands for any run of characters.
     pub spawn: Vec<String>,
@@ -260,7 +263,7 @@ pub struct Processes {
 }
 
 /// Which tuple spaces an actor may use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TupleSpaces {
     /// For everything.
     pub spaces: Vec<ActorPattern>,
@@ -282,7 +285,7 @@ pub struct Channels {
 }
 
 /// What an actor may do in the registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registration {
     /// Names that it may register.
     pub register: Vec<ActorPattern>,
@@ -291,7 +294,7 @@ pub struct Registration {
 }
 
 /// Which key-value stores an actor may open. A plain name is its own; `shared` ones are everybody's who is granted them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyValue {
     /// Stores of its own, by name.
     pub own: Vec<ActorPattern>,
@@ -329,6 +332,11 @@ impl ActorPattern {
         }
     }
 
+    /// The pattern that is everything of the own namespace.
+    pub fn all() -> Self {
+        Self("*".to_owned())
+    }
+
     /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -353,7 +361,7 @@ impl fmt::Display for ActorPattern {
 }
 
 /// `*` matches any run of bytes. Linear but for going back to the last star, so at most pattern times text.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {
