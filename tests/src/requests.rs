@@ -88,7 +88,9 @@ async fn a_request_goes_on_after_a_power_cut_of_both_and_is_handled_once() {
 /// "The removal of what it consumed, its records, its node effects are one batch": cut anywhere, the request is handled once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_at_every_operation_a_request_is_handled_once_and_answered() {
-    for (asked, total) in [("ask|b|add|1", "1"), ("ask|b|nap-then-add|1", "1"), ("ask-once|k|b|add|1", "1"), ("ask|b|pass|c|x", "0")] {
+    for (asked, total) in
+        [("ask|b|add|1", "1"), ("ask|b|nap-then-add|1", "1"), ("ask-once|k|b|add|1", "1"), ("ask|b|pass|c|x", "0")]
+    {
         let (message_type, payload) = asked.split_once('|').unwrap();
         let mut resumed = 0;
         for stop in 0.. {
@@ -173,7 +175,8 @@ async fn two_clients_that_close_a_circle_from_both_ends_are_both_answered() {
     let node = partners(&SimDisk::new(), &["a", "b"]).await;
     let mut seen = BTreeSet::new();
     for _ in 0..50 {
-        let (one, other) = tokio::join!(ask(&node, "a", "ask", "b|ask|a|total"), ask(&node, "b", "ask", "a|ask|b|total"));
+        let (one, other) =
+            tokio::join!(ask(&node, "a", "ask", "b|ask|a|total"), ask(&node, "b", "ask", "a|ask|b|total"));
         for answer in [one, other] {
             let text = match answer {
                 Ok(text) => text,
@@ -254,7 +257,10 @@ async fn an_actor_that_ends_answers_who_waits_for_it() {
     node.stop(&id("b"), "enough").await.unwrap();
     napping.await.unwrap();
     let told = held.await.unwrap_err();
-    assert!(matches!(&told, CallError::Refused(text) if text.starts_with("faulted: the actor was stopped: enough")), "{told}");
+    assert!(
+        matches!(&told, CallError::Refused(text) if text.starts_with("faulted: the actor was stopped: enough")),
+        "{told}"
+    );
     assert_eq!(waiting.await.unwrap_err(), CallError::Refused("not-found: default/b".to_owned()));
     replayed(&node, &["a", "b", "c"]).await;
     node.close().await.unwrap();

@@ -5,6 +5,7 @@
 //! that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
 pub mod actor_ref;
+pub(crate) mod births;
 pub(crate) mod core;
 mod dead;
 pub(crate) mod listing;
@@ -34,7 +35,7 @@ use crate::actor::mailbox::Next;
 use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId};
 use crate::actor::promise::{self, Promise};
 use crate::actor::ticker::Ticker;
-use crate::boundary::{About, Boundary, OPEN_TURNS, Registry};
+use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services};
 use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
@@ -336,7 +337,24 @@ impl Node {
         for cell in resumed {
             core.schedule_resume(cell);
         }
+        for (actor, reason) in core.shared.bonds.pending_stops() {
+            Services::ask_stop(&**core, &actor, &reason);
+        }
         for cell in core.actors.read().values() {
+            let (unbegun, parent) = {
+                let life = cell.life.lock();
+                (life.tip.tail.is_none() && life.status == Status::Ready, life.entry.parent.clone())
+            };
+            if !matches!(cell.life.lock().status, Status::Stopped(_)) {
+                core.count_child(parent.as_ref(), true);
+            }
+            if unbegun {
+                // Its spawning was committed, and nothing else.
+                if cell.mailbox.claim() {
+                    core.schedule_birth(cell.clone());
+                }
+                continue;
+            }
             if cell.mailbox.wake() {
                 core.schedule(cell.clone());
             }
@@ -473,8 +491,9 @@ impl Node {
             None => {
                 let cell = Arc::new(Cell::new(spec.id.clone(), life));
                 cell.mailbox.claim();
+                let unborn = self.core.unborn.lock();
                 let mut actors = self.core.actors.write();
-                if actors.contains_key(&spec.id) {
+                if actors.contains_key(&spec.id) || unborn.contains(&spec.id) {
                     return Err(being_started(&spec.id));
                 }
                 actors.insert(spec.id.clone(), cell.clone());
@@ -482,7 +501,7 @@ impl Node {
             }
         };
         let (sender, begun) = oneshot::channel();
-        self.core.schedule_begin(cell.clone(), sender);
+        self.core.schedule_begin(cell.clone(), sender, false);
         let gate = Beginning { node: self, cell: &cell, last: Some(last), begun }.outcome().await?;
         gate.open(&*self.core.store).await?;
         Ok(Started { id: spec.id, incarnation, resumed: false, changed: Vec::new() })

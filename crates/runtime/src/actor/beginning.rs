@@ -17,10 +17,10 @@ use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
-use crate::service::End;
 use crate::node::core::Core;
 use crate::replay::player::{Player, outcome, prepare};
 use crate::replay::turns::PastTurn;
+use crate::service::End;
 
 /// What an instantiation may call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,18 @@ impl Executor {
                 self.never_began(guest, Some(cause), describe(&fall))
             }
         }
+    }
+
+    /// A life whose spawning is committed did not begin: it ends.
+    pub(crate) fn stillborn(&mut self, error: &Error) {
+        let ended = matches!(self.cell.life.lock().status, super::cell::Status::Stopped(_));
+        if ended || self.core.is_closing() || matches!(error, Error::Closing) {
+            return;
+        }
+        self.drop_instance();
+        let mut guest = self.bodiless();
+        // What it commits to tables says that it has ended; a journal it has none.
+        let _ = self.end_life(&mut guest, EndCause::Fault, &error.to_string(), Journal::Untouched);
     }
 
     /// Ends a life that did not begin. Without a committed step, nothing of it was ever there.

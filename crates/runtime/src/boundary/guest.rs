@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use troupe_log::codec::{put_u8, put_u64};
@@ -17,13 +18,17 @@ use super::error::{CommitFailed, Denied, LimitReached};
 use super::limiter::Limiter;
 use super::recorder::Recorder;
 use super::staging::{Committed, Staging};
+use crate::actor::cell::Cell;
 use crate::actor::config::Config;
 use crate::actor::cut::Cut;
 use crate::actor::ending::EndCause;
 use crate::actor::keys::{self, Keys};
 use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind, ReplyTo};
 use crate::actor::promise::{self, Promise};
-use crate::manifest::{Grants, Limits, Mode};
+use crate::component::Code;
+use crate::manifest::{ComponentRef, Grants, Limits, Mode};
+use crate::node::births::{self, Birth};
+use crate::node::core::Core;
 use crate::node::phases::Watch;
 use crate::service::timers::{self, Timer, Timers};
 use crate::service::waits::{WaitId, Waits};
@@ -60,6 +65,30 @@ pub trait Services: Send + Sync + 'static {
     fn party(&self) -> &dyn Party;
     /// The node's timers.
     fn timers(&self) -> &Timers;
+    /// The code of a component that is loaded.
+    fn code(&self, reference: ComponentRef) -> BoxFuture<'_, crate::error::Result<Arc<Code>>> {
+        let _ = reference;
+        absent()
+    }
+    /// What an actor lives under.
+    fn config_of(&self, actor: &ActorId) -> Option<Config> {
+        let _ = actor;
+        absent()
+    }
+    /// The node itself.
+    fn core(&self) -> Option<Arc<Core>> {
+        absent()
+    }
+    /// Asks for the end of an actor's life, after the turn in hand.
+    fn ask_stop(&self, actor: &ActorId, reason: &str) {
+        let _ = (actor, reason);
+        absent()
+    }
+    /// Reserves a place in this mailbox.
+    fn reserve_in(&self, cell: &Arc<Cell>, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
+        let _ = (cell, size, info);
+        absent()
+    }
     /// Claims an idempotency key of a call that one of its actors makes. None if the call was made before: `reply` gets its answer.
     fn claim_key(&self, to: &ActorId, message: &Message, reply: ReplyTo) -> Result<Option<Claim>, CallError>;
     /// Hands the answer on to an actor that waits for it, when it comes.
@@ -68,6 +97,11 @@ pub trait Services: Send + Sync + 'static {
     fn ask_again(&self, to: &ActorId, key: Option<keys::Name>, asker: Asker);
     /// A line that the guest logs.
     fn log(&self, actor: &ActorId, level: Level, message: &str);
+}
+
+/// Of a node that is not there.
+fn absent() -> ! {
+    panic!("a replay touched an actor: a call was not answered from the journal")
 }
 
 /// A place in a mailbox, given back if it is dropped unused.
@@ -256,6 +290,8 @@ pub struct Turn {
     pub(crate) staged: Vec<Staged>,
     /// Something of `staged` is a service's.
     pub(crate) shares: bool,
+    /// Actors that the step spawns.
+    pub(crate) born: Vec<Arc<Cell>>,
 }
 
 /// The data of a running instance's store.
@@ -386,6 +422,25 @@ impl Guest {
         }
     }
 
+    /// Stages that an actor is spawned.
+    pub(crate) fn bear(&mut self, birth: Birth) {
+        if let Some((table, key, value)) = births::row(birth.cell()) {
+            self.batch.put(table, &key, &value);
+        }
+        self.turn.born.push(birth.cell().clone());
+        self.stage_service(birth);
+    }
+
+    /// Whether the step in hand spawns this actor.
+    pub(crate) fn bears(&self, id: &ActorId) -> bool {
+        self.turn.born.iter().any(|cell| cell.id == *id)
+    }
+
+    /// Whether this actor spawned it, or who was spawned by it did.
+    pub(crate) fn descends(&self, id: &ActorId) -> bool {
+        self.bears(id) || self.node.core().is_some_and(|core| core.descends(id, &self.about.id))
+    }
+
     /// Stages an info for an actor.
     pub(crate) fn info(&mut self, to: &ActorId, info: Info) -> Result<(), CallError> {
         let node = self.node.clone();
@@ -417,7 +472,11 @@ impl Guest {
 
     /// Stages a message; its place in the mailbox is taken at once.
     pub fn send(&mut self, message: Message, to: &ActorId) -> Result<(), CallError> {
-        let reserved = self.node.reserve(to, message.size(), message.kind == MessageKind::Info)?;
+        let child = self.turn.born.iter().find(|cell| cell.id == *to);
+        let reserved = match child {
+            Some(child) => self.node.reserve_in(child, message.size(), false)?,
+            None => self.node.reserve(to, message.size(), message.kind == MessageKind::Info)?,
+        };
         if reserved.recorded() {
             let arrival = reserved.arrival();
             self.batch.put_with(Table::INBOX, |out| put_inbox_key(out, to, arrival), |out| message.encode(out));
@@ -509,6 +568,7 @@ impl Guest {
     pub fn undo_step(&mut self) {
         self.batch.clear();
         self.turn.shares = false;
+        self.turn.born.clear();
         self.give_up_wait();
         for effect in std::mem::take(&mut self.turn.staged) {
             if let Staged::Keep(kept) = effect {
@@ -604,6 +664,7 @@ impl Guest {
             self.turn.seen = gate;
         }
         if let (Some(node), Some(alone)) = (&node, alone) {
+            self.turn.born.clear();
             self.share(&**node, gate);
             drop(alone);
         }

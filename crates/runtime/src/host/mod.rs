@@ -9,6 +9,7 @@ pub mod common;
 #[allow(clippy::module_inception)]
 pub mod host;
 pub mod messaging;
+pub mod processes;
 pub mod types;
 pub mod wasi;
 
@@ -19,6 +20,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     types::link(boundary)?;
     host::link(boundary)?;
     messaging::link(boundary)?;
+    processes::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

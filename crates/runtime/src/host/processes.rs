@@ -8,8 +8,9 @@ use wasmtime::component::{ComponentType, Lift, Lower};
 use super::common::{self, denied};
 use super::types::Error;
 use crate::actor::config::{ActorEntry, Config};
-use crate::boundary::{Birth, Boundary, Effect, Guest};
+use crate::boundary::{Boundary, Effect, Guest};
 use crate::manifest::{ComponentRef, Processes, covers, glob};
+use crate::node::births::{Birth, NotBorn};
 use crate::recordable_record;
 use crate::service::bonds::{Bond, Bonds, MAX_BONDS, Making, Stopping, Undoing, told_of};
 
@@ -89,7 +90,11 @@ async fn spawn(guest: &mut Guest, module: &str, initial: Vec<u8>, options: Spawn
         stopped: None,
         config: config.encode(),
     };
-    let birth = Birth::new(node, id.clone(), entry, config, code, MAX_CHILDREN)?;
+    let birth = Birth::new(&*node, &id, entry, config, code, MAX_CHILDREN).map_err(|why| match why {
+        NotBorn::Taken => Error::AlreadyExists(id.to_string()),
+        NotBorn::TooMany(most) => Error::ResourceExhausted(format!("max-children = {most}")),
+        NotBorn::Closing => Error::Unavailable("the node is closing".to_owned()),
+    })?;
     guest.bear(birth);
     Ok(id)
 }
@@ -123,12 +128,9 @@ fn config(guest: &Guest, manifest: Option<&str>) -> Result<Config, Error> {
     config.first_state = String::new();
     config.bind.clear();
     let Some(text) = manifest else { return Ok(config) };
-    let bad = |error: crate::manifest::Error| Error::InvalidArgument(error.to_string());
-    let (limits, grants, supervision) =
-        crate::manifest::spawn_options(text, &config.limits, &config.grants, &config.supervision).map_err(bad)?;
-    let wider = |what: String| Error::InvalidArgument(format!("wider than its parent's: {what}"));
-    limits.within(&config.limits).map_err(wider)?;
-    grants.within(&config.grants).map_err(wider)?;
+    let parent = (&config.limits, &config.grants, &config.supervision);
+    let own = crate::manifest::spawn_options(text, parent);
+    let (limits, grants, supervision) = own.map_err(|error| Error::InvalidArgument(error.to_string()))?;
     (config.limits, config.grants, config.supervision) = (limits, grants, supervision);
     Ok(config)
 }

@@ -27,6 +27,7 @@ pub use error::{Error, Place};
 pub use profile::Profile;
 pub use resolve::MAX_MANIFEST;
 pub use spawn::{MAX_SPAWN_MANIFEST, spawn_options};
+pub(crate) use types::glob;
 pub use types::{
     ActorPattern, ActorSpec, Channels, ComponentRef, Environment, FilesystemGrant, Grants, Keep, KeyValue, Limits,
     Manifest, Messaging, Mode, OnFault, Processes, RandomGrant, Registration, Snapshots, Strategy, Supervision,

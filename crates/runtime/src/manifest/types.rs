@@ -361,7 +361,7 @@ impl fmt::Display for ActorPattern {
 }
 
 /// `*` matches any run of bytes. Linear but for going back to the last star, so at most pattern times text.
-pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
         match pattern.get(p) {

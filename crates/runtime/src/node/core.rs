@@ -3,7 +3,7 @@
 //! Owns the store, the clocks, the components, every actor's cell, and the permits for live instances. Promises: an actor has at
 //! most one executor; a node whose log has stopped releases nothing more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -14,7 +14,9 @@ use troupe_log::body::FaultCause;
 use troupe_log::{ActorId, NodeTime, Store, WallTime};
 
 use crate::actor::cell::{Cell, Life, Status};
+use crate::actor::config::Config;
 use crate::actor::cut::Cut;
+use crate::actor::ending::EndCause;
 use crate::actor::executor::Executor;
 use crate::actor::keys::{self, Looked};
 use crate::actor::live::Fall;
@@ -23,10 +25,10 @@ use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, M
 use crate::actor::task::{Driver, Task};
 use crate::actor::ticker::Ticker;
 use crate::boundary::{Claim, Level, Registry, Reserved, Services, TimerChange};
-use crate::component::Components;
+use crate::component::{Code, Components};
 use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
-use crate::manifest::Mode;
+use crate::manifest::{ComponentRef, Mode};
 use crate::node::phases::Watch;
 use crate::service::deadletters::DeadLetters;
 use crate::service::timers::{Name, Timers};
@@ -44,6 +46,10 @@ pub struct Core {
     pub(crate) timers: Timers,
     pub(crate) dead: Arc<DeadLetters>,
     pub(crate) shared: Shared,
+    /// Names of actors that are being spawned in steps that are not committed.
+    pub(crate) unborn: Mutex<HashSet<ActorId>>,
+    /// How many living actors each has spawned.
+    pub(crate) children: Mutex<HashMap<ActorId, u32>>,
     pub(crate) ticker: Ticker,
     pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>>>,
     pub(crate) live_limit: u32,
@@ -88,6 +94,8 @@ impl Core {
             timers: Timers::new(clock.clone()),
             dead: Arc::default(),
             shared: Shared::default(),
+            unborn: Mutex::default(),
+            children: Mutex::default(),
             store,
             clock,
             entropy,
@@ -141,11 +149,16 @@ impl Core {
         self.spawn(cell, |executor| executor.resume_and_run());
     }
 
-    /// Begins a life, then works on.
-    pub(crate) fn schedule_begin(&self, cell: Arc<Cell>, begun: oneshot::Sender<Result<Gate>>) {
+    /// Begins a life, then works on. Of one that is `committed` already, a failure is its end.
+    pub(crate) fn schedule_begin(&self, cell: Arc<Cell>, begun: oneshot::Sender<Result<Gate>>, committed: bool) {
         self.spawn(cell.clone(), |mut executor| async move {
             let gate = Box::pin(executor.begin()).await;
             let begins = gate.is_ok();
+            if let Err(error) = &gate
+                && committed
+            {
+                executor.stillborn(error);
+            }
             // Whoever asked may have gone away; the actor lives all the same.
             let _ = begun.send(gate);
             if begins {
@@ -255,6 +268,7 @@ impl Core {
 
     /// The actor's life has ended.
     pub(crate) fn ended(&self, cell: &Arc<Cell>) {
+        self.count_child(cell.life.lock().entry.parent.as_ref(), false);
         if cell.life.lock().config.mode == Mode::Off {
             self.actors.write().remove(&cell.id);
         }
@@ -445,11 +459,34 @@ impl Services for Core {
 
     fn reserve(&self, to: &ActorId, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
         let cell = self.cell(to).ok_or_else(|| CallError::NotFound(to.to_string()))?;
-        let recorded = self.accepts(&cell, size)?;
-        cell.mailbox.reserve(info).map_err(|refused| self.refused(&cell, refused))?;
-        let arrival = self.arrivals.fetch_add(1, Relaxed);
+        self.reserve_in(&cell, size, info)
+    }
+
+    fn code(&self, reference: ComponentRef) -> BoxFuture<'_, Result<Arc<Code>>> {
+        Box::pin(async move { self.components.resolve(&reference).await })
+    }
+
+    fn config_of(&self, actor: &ActorId) -> Option<Config> {
+        self.cell(actor).map(|cell| (*cell.life.lock().config).clone())
+    }
+
+    fn core(&self) -> Option<Arc<Core>> {
+        self.me.upgrade()
+    }
+
+    fn ask_stop(&self, actor: &ActorId, reason: &str) {
+        let Some(cell) = self.cell(actor) else { return };
+        if cell.mailbox.ask(Next::Stop(EndCause::Normal, reason.to_owned())) {
+            self.schedule(cell);
+        }
+    }
+
+    fn reserve_in(&self, cell: &Arc<Cell>, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
+        let recorded = self.accepts(cell, size)?;
+        cell.mailbox.reserve(info).map_err(|refused| self.refused(cell, refused))?;
+        let arrival = self.next_arrival();
         let core = self.me.upgrade().ok_or_else(|| CallError::Unavailable("the node is closing".to_owned()))?;
-        Ok(Box::new(Place { core, cell: Some(cell), arrival, recorded, info }))
+        Ok(Box::new(Place { core, cell: Some(cell.clone()), arrival, recorded, info }))
     }
 
     fn claim_key(&self, to: &ActorId, message: &Message, reply: ReplyTo) -> Result<Option<Claim>, CallError> {

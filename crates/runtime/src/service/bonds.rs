@@ -114,7 +114,11 @@ impl Bond {
                 let (watcher, number) = key.split_last_chunk::<8>()?;
                 let mut input = Reader::new(value);
                 let (_, watched) = (input.u8().ok()?, input.str().ok()?);
-                Some(Bond::Monitor(id(watcher.strip_suffix(&[0])?)?, u64::from_be_bytes(*number), id(watched.as_bytes())?))
+                Some(Bond::Monitor(
+                    id(watcher.strip_suffix(&[0])?)?,
+                    u64::from_be_bytes(*number),
+                    id(watched.as_bytes())?,
+                ))
             }
             _ => None,
         }
@@ -162,7 +166,8 @@ impl Bonds {
     pub fn monitor(&self, watcher: &ActorId, number: u64) -> Option<Bond> {
         let state = self.state.lock();
         let mine = state.of.get(watcher)?.iter();
-        let mut found = mine.filter(|bond| matches!(bond, Bond::Monitor(who, which, _) if who == watcher && *which == number));
+        let mut found =
+            mine.filter(|bond| matches!(bond, Bond::Monitor(who, which, _) if who == watcher && *which == number));
         found.find(|bond| state.all.get(*bond).is_some_and(|stage| *stage != Stage::Going)).cloned()
     }
 

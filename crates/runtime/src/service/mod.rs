@@ -5,6 +5,7 @@
 //! [`Shared::all`], its number in [`Which`], and in [`Shared::of_table`] the table of its rows.
 
 pub mod asks;
+pub mod bonds;
 pub mod deadletters;
 pub mod timers;
 pub mod waits;
@@ -140,6 +141,8 @@ pub enum Which {
 pub struct Shared {
     /// Requests between actors.
     pub asks: asks::Asks,
+    /// Links and monitors.
+    pub bonds: bonds::Bonds,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
@@ -149,14 +152,16 @@ pub struct Shared {
 
 impl Shared {
     /// All of them, by number.
-    pub fn all(&self) -> [(Which, &dyn Service); 1] {
-        [(Which::Asks, &self.asks)]
+    pub fn all(&self) -> [(Which, &dyn Service); 2] {
+        [(Which::Asks, &self.asks), (Which::Bonds, &self.bonds)]
     }
 
     /// The service that keeps its rows in this table.
     pub fn of_table(&self, table: Table) -> Option<&dyn Service> {
-        let _ = table;
-        None
+        match table {
+            Table::BONDS => Some(&self.bonds),
+            _ => None,
+        }
     }
 
     /// The service of that number.

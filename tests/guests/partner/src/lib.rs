@@ -89,14 +89,17 @@ impl gen_server::Guest for Partner {
                 messaging::forward(field(0)).map_err(words)?;
                 core::arch::wasm32::unreachable()
             }
-            "after" => messaging::send_after(number(0)?, field(1), field(2), field(3).as_bytes()).map_err(words)?.to_string(),
-            "every" => messaging::send_every(number(0)?, field(1), field(2), field(3).as_bytes()).map_err(words)?.to_string(),
+            "after" => {
+                messaging::send_after(number(0)?, field(1), field(2), field(3).as_bytes()).map_err(words)?.to_string()
+            }
+            "every" => {
+                messaging::send_every(number(0)?, field(1), field(2), field(3).as_bytes()).map_err(words)?.to_string()
+            }
             "many" => {
                 let mut armed = 0;
                 while armed < number(0)? {
-                    messaging::send_after(3_600_000, &messaging::self_id(), "t", &[]).map_err(|error| {
-                        format!("{armed}: {}", words(error))
-                    })?;
+                    messaging::send_after(3_600_000, &messaging::self_id(), "t", &[])
+                        .map_err(|error| format!("{armed}: {}", words(error)))?;
                     armed += 1;
                 }
                 armed.to_string()
@@ -117,7 +120,11 @@ impl gen_server::Guest for Partner {
             "notes" => NOTES.with_borrow(|notes| {
                 let shown: Vec<String> = notes
                     .iter()
-                    .map(|(note, headers)| if field(0) == "headers" { format!("{note} {headers}") } else { note.clone() })
+                    .map(
+                        |(note, headers)| {
+                            if field(0) == "headers" { format!("{note} {headers}") } else { note.clone() }
+                        },
+                    )
                     .collect();
                 shown.join(", ")
             }),
