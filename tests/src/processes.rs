@@ -66,7 +66,8 @@ async fn an_actor_that_is_spawned_knows_its_parent_and_lives_through_a_power_cut
     assert_eq!(denied, "not-permitted: [grants.processes] spawn = [\"counter@1.0.0\"]");
     assert_eq!(count(&node, "p", Kind::Denial).await, 1);
     node.sync().await.unwrap();
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(ask(&node, "child", "notes", "").await.unwrap(), "init seed of default/p");
     for (name, guest_name) in [("p", "parent"), ("child", "parent"), ("talked", "parent"), (&made_up, "partner")] {
         replay(&node, name, guest_name).await.unwrap();
@@ -161,7 +162,8 @@ async fn each_end_is_told_once_to_the_linked_and_to_those_who_monitor() {
     assert!(refused(&node, "q", "link", "p").await.starts_with("not-permitted: "));
     node.sync().await.unwrap();
     // Bonds are durable.
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     node.stop(&id("friend"), "had \"enough\"").await.unwrap();
     let exit = "troupe:exit {\"actor\":\"default/friend\",\"kind\":\"stopped\",\"reason\":\"had \\\"enough\\\"\"} from @runtime";
     assert_eq!(noted(&node, "p", "troupe:exit").await, exit);
@@ -171,7 +173,8 @@ async fn each_end_is_told_once_to_the_linked_and_to_those_who_monitor() {
     ask(&node, "q", "monitor", "friend").await.unwrap();
     noted(&node, "q", "\"kind\":\"not-found\"").await;
     node.sync().await.unwrap();
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(ask(&node, "p", "notes", "").await.unwrap(), exit, "once");
     for name in ["p", "q"] {
         replay(&node, name, "parent").await.unwrap();
@@ -222,7 +225,8 @@ async fn an_actor_stops_itself_at_the_end_of_its_turn_and_whom_it_spawned() {
     assert_eq!(ask(&node, "p", "stop", "p|done with it").await.unwrap(), "done", "the turn ends in order");
     while ask(&node, "p", "echo", "x").await.is_ok() {}
     node.sync().await.unwrap();
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(ask(&node, "p", "echo", "").await.unwrap_err(), CallError::NotFound("default/p".to_owned()));
     replay(&node, "child", "parent").await.unwrap();
     node.close().await.unwrap();

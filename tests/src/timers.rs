@@ -61,11 +61,13 @@ async fn a_timer_that_falls_due_while_the_node_is_down_fires_once_at_its_start()
     ask(&node, "a", "after", "1|a|tick|x").await.unwrap();
     ask(&node, "a", "every", "3600000|a|hourly|").await.unwrap();
     // Cut before it can fire, or right behind: committed or not, it comes once.
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(noted(&node, "a", 1).await, ["info tick(x) from @timer/default/a"]);
     assert_eq!(node.pending_timers(), 1, "the other is armed again");
     node.sync().await.unwrap();
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(notes(&node, "a").await.len(), 1);
     replay(&node, "a", "partner").await.unwrap();
     node.close().await.unwrap();
@@ -126,7 +128,8 @@ async fn a_period_ticks_until_it_is_cancelled() {
     let number = ask(&node, "a", "every", "2|a|tick|").await.unwrap();
     noted(&node, "a", 3).await;
     node.sync().await.unwrap();
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     let before = notes(&node, "a").await.len();
     noted(&node, "a", before + 2).await;
     assert_eq!(ask(&node, "a", "cancel", &number).await.unwrap(), "true");
@@ -149,13 +152,15 @@ async fn an_actor_has_at_most_max_timers_and_they_end_with_it() {
     assert_eq!(node.pending_timers(), 1000, "an error is an ordinary end");
     ask(&node, "b", "many", "10").await.unwrap();
     node.sync().await.unwrap();
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(node.pending_timers(), 1010);
     let full = ask(&node, "a", "many", "1").await.unwrap_err();
     assert_eq!(full, CallError::Refused("0: resource-exhausted: max-timers = 1000".to_owned()));
     node.stop(&id("a"), "enough").await.unwrap();
     assert_eq!(node.pending_timers(), 10);
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(node.pending_timers(), 10);
     node.close().await.unwrap();
 }

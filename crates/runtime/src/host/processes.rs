@@ -182,12 +182,13 @@ fn bind(guest: &mut Guest, id: &str, monitor: Option<u64>) -> Result<(), Error> 
     if bonds.count(&own) >= MAX_BONDS {
         return Err(Error::ResourceExhausted(format!("max-bonds = {MAX_BONDS}")));
     }
-    if !node.party().alive(&id) && !guest.bears(&id) {
+    let born = guest.bears(&id);
+    if !born && !node.party().alive(&id) {
         guest.info(&own, told_of(&id, "not-found", "", monitor))?;
         return Ok(());
     }
     bond.put(guest.batch());
-    guest.stage_service(Making::new(node.clone(), &own, bond));
+    guest.stage_service(Making::new(node.clone(), &own, bond, born));
     Ok(())
 }
 

@@ -260,6 +260,8 @@ pub struct Making {
     node: Arc<dyn crate::boundary::Services>,
     by: ActorId,
     bond: Bond,
+    /// The other is spawned by the same step.
+    born: bool,
     /// The other has ended meanwhile: this tells so.
     gone: Option<Box<dyn Staging>>,
     open: bool,
@@ -267,9 +269,9 @@ pub struct Making {
 
 impl Making {
     /// By one of its sides.
-    pub fn new(node: Arc<dyn crate::boundary::Services>, by: &ActorId, bond: Bond) -> Making {
+    pub fn new(node: Arc<dyn crate::boundary::Services>, by: &ActorId, bond: Bond, born: bool) -> Making {
         node.shared().bonds.state.lock().add(bond.clone(), Stage::Made);
-        Making { node, by: by.clone(), bond, gone: None, open: true }
+        Making { node, by: by.clone(), bond, born, gone: None, open: true }
     }
 }
 
@@ -277,7 +279,7 @@ impl Staging for Making {
     fn prepare(&mut self, batch: &mut Batch) {
         let [one, other] = self.bond.sides();
         let other = if *one == self.by { other } else { one };
-        if self.node.party().alive(other) {
+        if self.born || self.node.party().alive(other) {
             return;
         }
         self.bond.delete(batch);

@@ -9,10 +9,12 @@ const WORLD: &str = "
     world w {
         include wasi:cli/imports@0.2.12;
         import troupe:actor/host@0.1.0;
+        import troupe:actor/messaging@0.1.0;
+        import troupe:actor/processes@0.1.0;
     }";
 
 /// Interfaces of which a part is registered so far.
-const UNFINISHED: &[&str] = &["troupe:actor/messaging@0.1.0"];
+const UNFINISHED: &[&str] = &[];
 
 /// A component of a world that may name every interface of `wit/`.
 fn component(engine: &wasmtime::Engine, world: &str) -> wasmtime::component::Component {
