@@ -464,6 +464,9 @@ impl Node {
         }
         crate::host::wasi::check(&spec.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
         self.core.room(there.as_deref())?;
+        if self.core.unborn.lock().contains(&spec.id) {
+            return Err(being_started(&spec.id));
+        }
         let incarnation = match &there {
             Some(cell) => {
                 self.take_over(cell).await;
@@ -475,7 +478,7 @@ impl Node {
             incarnation,
             component: code.inspection.digest,
             initial: spec.init,
-            parent: None,
+            parent: there.as_ref().and_then(|cell| parent_of(cell)),
             stopped: None,
             config: config.encode(),
         };
@@ -725,6 +728,12 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         last_fault: None,
         no_base: None,
     }
+}
+
+/// Who spawned an actor that lives: that stays so in a fresh life.
+fn parent_of(cell: &Cell) -> Option<ActorId> {
+    let life = cell.life.lock();
+    life.entry.parent.clone().filter(|_| !matches!(life.status, Status::Stopped(_)))
 }
 
 fn being_started(id: &ActorId) -> Error {

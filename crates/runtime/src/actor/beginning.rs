@@ -35,6 +35,7 @@ impl Executor {
     /// The gate is what an answer to whoever asked must wait for.
     pub(crate) async fn begin(&mut self) -> Result<Gate> {
         self.permit = Some(self.core.admit().await?);
+        self.load_code().await?;
         let code = self.code()?;
         let (about, entry, tip) = {
             let life = self.cell.life.lock();

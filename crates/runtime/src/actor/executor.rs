@@ -21,7 +21,7 @@ use super::change::base_entry;
 use super::ending::EndCause;
 use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
-use super::message::{Answer, CallError, Envelope, Message, MessageKind};
+use super::message::{Answer, CallError, Envelope, Gate, Message, MessageKind};
 use super::turn::{self, About};
 use crate::boundary::{Answering, Guest, inbox_key};
 use crate::component::Code;
@@ -132,6 +132,20 @@ impl Executor {
 
     pub(super) fn code(&self) -> Result<Arc<Code>> {
         self.cell.life.lock().code.clone().ok_or_else(|| Error::Internal { what: "an actor without code".to_owned() })
+    }
+
+    /// The actor's component is compiled, or found compiled.
+    pub(super) async fn load_code(&mut self) -> Result<()> {
+        let digest = {
+            let life = self.cell.life.lock();
+            if life.code.is_some() {
+                return Ok(());
+            }
+            life.entry.component
+        };
+        let code = self.core.components.get(digest).await?;
+        self.cell.life.lock().code = Some(code);
+        Ok(())
     }
 
     /// Keeps what outlives the instance.
@@ -474,7 +488,11 @@ impl Executor {
         self.cell.life.lock().status = Status::Quarantined(why.to_owned());
         self.cell.mailbox.shut();
         let error = Error::Quarantined { actor: self.cell.id.clone(), why: why.to_owned() };
-        self.cell.hang_up(&CallError::Unavailable(error.to_string()));
+        let told = CallError::Unavailable(error.to_string());
+        self.cell.hang_up(&told);
+        for asker in self.cell.mailbox.askers() {
+            self.core.answer(asker, &Err(told.clone()), Gate::default());
+        }
         self.drop_instance();
     }
 

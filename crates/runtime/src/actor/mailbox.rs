@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::change::Change;
 use super::cut::Cut;
 use super::ending::EndCause;
-use super::message::{Envelope, MessageKind, ReplyTo};
+use super::message::{Asker, Envelope, MessageKind, ReplyTo};
 use super::task::Task;
 
 /// What an executor does next.
@@ -383,6 +383,11 @@ impl Mailbox {
     /// Hands back who waits for an answer to a message that waits.
     pub fn hang_up(&self) -> Vec<ReplyTo> {
         self.state.lock().queue.iter_mut().filter_map(|envelope| envelope.reply.take()).collect()
+    }
+
+    /// The actors that wait for an answer to a message that waits.
+    pub fn askers(&self) -> Vec<Asker> {
+        self.state.lock().queue.iter().filter_map(|envelope| envelope.message.asker.clone()).collect()
     }
 
     /// Takes messages again, now so many.

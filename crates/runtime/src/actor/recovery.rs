@@ -39,11 +39,7 @@ impl Executor {
         if self.permit.is_none() {
             self.permit = Some(self.core.admit().await?);
         }
-        if self.cell.life.lock().code.is_none() {
-            let digest = self.cell.life.lock().entry.component;
-            let code = self.core.components.get(digest).await?;
-            self.cell.life.lock().code = Some(code);
-        }
+        self.load_code().await?;
         let (about, first_state, base_config, settings) = {
             let life = self.cell.life.lock();
             let settings = life.entry.config.clone();

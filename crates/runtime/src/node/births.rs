@@ -82,14 +82,12 @@ impl Core {
     ) -> Result<Arc<Cell>, NotBorn> {
         let mut unborn = self.unborn.lock();
         let there = self.cell(id);
-        let mut before = None;
         if let Some(cell) = &there {
             let life = cell.life.lock();
             if !matches!(life.status, Status::Stopped(_)) || cell.mailbox.running() {
                 return Err(NotBorn::Taken);
             }
             entry.incarnation = troupe_log::Incarnation(life.about.incarnation.0 + 1);
-            before = Some(life.about.clone());
         }
         if let Some(parent) = &entry.parent
             && self.children.lock().get(parent).copied().unwrap_or(0) >= most
@@ -101,9 +99,6 @@ impl Core {
         }
         self.count_child(entry.parent.as_ref(), true);
         let mut life = super::life(id, entry, config, Tip::START);
-        if let Some(before) = before {
-            super::inherit(&life.about, &before);
-        }
         life.code = Some(code);
         let cell = Arc::new(Cell::new(id.clone(), life));
         // Until it begins nobody else gives it an executor.
@@ -120,7 +115,9 @@ impl Core {
     /// The step that spawned it is committed.
     pub(crate) fn born(&self, cell: Arc<Cell>) {
         let mut unborn = self.unborn.lock();
-        self.actors.write().insert(cell.id.clone(), cell.clone());
+        if let Some(before) = self.actors.write().insert(cell.id.clone(), cell.clone()) {
+            super::inherit(&cell.life.lock().about, &before.life.lock().about);
+        }
         unborn.remove(&cell.id);
         drop(unborn);
         self.schedule_birth(cell);

@@ -482,7 +482,8 @@ impl Services for Core {
     }
 
     fn reserve_in(&self, cell: &Arc<Cell>, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
-        let recorded = self.accepts(cell, size)?;
+        // What the runtime says is said, however small its receiver's limit.
+        let recorded = self.accepts(cell, if info { 0 } else { size })?;
         cell.mailbox.reserve(info).map_err(|refused| self.refused(cell, refused))?;
         let arrival = self.next_arrival();
         let core = self.me.upgrade().ok_or_else(|| CallError::Unavailable("the node is closing".to_owned()))?;

@@ -134,7 +134,7 @@ const SEND: u8 = b's';
 /// How many fire in one batch.
 const AT_ONCE: usize = 256;
 /// How long a timer whose receiver has no place waits until it tries again, in microseconds.
-const FULL: u64 = 100_000;
+const FULL: u64 = 1_000_000;
 
 /// The timers of a node.
 pub struct Timers {
