@@ -20,7 +20,7 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, memory, replay, spawn, start};
+use crate::rows::{calls, casts, durable, memory, replay, requests, spawn, start};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -53,7 +53,7 @@ struct Args {
 type Measure = fn(&Setup) -> anyhow::Result<Vec<Row>>;
 
 /// What is measured, under the names that `--only` looks at.
-const MEASURES: [(&str, Measure); 9] = [
+const MEASURES: &[(&str, Measure)] = &[
     ("call-on-node", |setup| Ok(vec![calls::on_node(setup)?])),
     ("call-from-thread", |setup| Ok(vec![calls::from_thread(setup)?])),
     ("cast-off cast-buffered", casts::both),
@@ -63,6 +63,9 @@ const MEASURES: [(&str, Measure); 9] = [
     ("memory-idle-actor", |setup| Ok(vec![memory::idle(setup)?])),
     ("replay", |setup| Ok(vec![replay::against_live(setup)?])),
     ("start-python", |setup| Ok(vec![start::of_python(setup)?])),
+    ("request", |setup| Ok(vec![requests::asked(setup)?, requests::asked_durably(setup)?])),
+    ("ring-off ring-buffered", requests::ring),
+    ("spawn-by-actor", |setup| Ok(vec![requests::spawned(setup)?])),
 ];
 
 fn main() -> ExitCode {
@@ -90,7 +93,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     }
     let began = Instant::now();
     let mut rows = Vec::new();
-    for (names, measure) in MEASURES {
+    for &(names, measure) in MEASURES {
         if !args.only.is_empty() && !args.only.iter().any(|word| names.contains(word.as_str())) {
             continue;
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::facts::Facts;
 
 /// The rows that a run must have, in the order of the table.
-pub const ROWS: [&str; 11] = [
+pub const ROWS: &[&str] = &[
     "call-on-node",
     "call-from-thread",
     "cast-off",
@@ -23,6 +23,11 @@ pub const ROWS: [&str; 11] = [
     "memory-idle-actor",
     "replay",
     "start-python",
+    "request",
+    "request-durable",
+    "ring-off",
+    "ring-buffered",
+    "spawn-by-actor",
 ];
 
 /// On which side of its target a value must be.
@@ -110,7 +115,7 @@ impl Report {
     /// An error that names what is missing, twice there, or not a number.
     pub fn check(&self) -> anyhow::Result<()> {
         let count = |id: &str| self.measures.iter().filter(|row| row.id == id).count();
-        let missing: Vec<&str> = ROWS.into_iter().filter(|id| count(id) != 1).collect();
+        let missing: Vec<&str> = ROWS.iter().copied().filter(|id| count(id) != 1).collect();
         if !missing.is_empty() {
             bail!("rows missing (or twice there): {}", missing.join(", "));
         }

@@ -5,5 +5,6 @@ pub mod casts;
 pub mod durable;
 pub mod memory;
 pub mod replay;
+pub mod requests;
 pub mod spawn;
 pub mod start;

@@ -77,10 +77,11 @@ impl gen_server::Guest for Parent {
                 core::arch::wasm32::unreachable()
             }
             "spawn-many" => {
+                let mut children = Vec::new();
                 for _ in 0..field(1).parse::<u32>().map_err(|_| "no number")? {
-                    spawn(field(0), "", "", None)?;
+                    children.push(spawn(field(0), "", "", None)?);
                 }
-                "done".to_string()
+                children.join(" ")
             }
             "spawn-and-link" => {
                 let id = spawn(field(0), field(1), field(2), None)?;

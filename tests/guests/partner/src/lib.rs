@@ -4,7 +4,7 @@
 //! with the answer or the error; the payload goes to the end, so that it may be an `ask` itself. `ask-then-trap`. `echo`, `add` (a running total), `total`, `trap`, `nap` (milliseconds), `refuse`. `later` puts its
 //! answer off, `release` (text) gives it. `pass` (to, text) hands itself on until it is where it is to go, or refuses. `after`,
 //! `every` (milliseconds, to, type, payload) arm a timer and answer with its number, `cancel` (number) disarms one; `cancel-at-once` and
-//! `after-then-trap` do it in one step. Casts and infos are noted; `notes` (none, or `headers`) shows them.
+//! `after-then-trap` do it in one step. The cast `hop` (left|size) goes round a ring. Casts and infos are noted; `notes` (none, or `headers`) shows them.
 
 wit_bindgen::generate!({
     inline: "
@@ -140,6 +140,9 @@ impl gen_event::Guest for Partner {
         if message_type == "pass" && !messaging::self_id().ends_with(payload.split('|').next().unwrap_or_default()) {
             return messaging::forward(payload.split('|').next().unwrap_or_default()).map_err(words);
         }
+        if message_type == "hop" {
+            return hop(&payload);
+        }
         let message = messaging::current().ok_or("no message")?;
         let kind = match message.kind {
             Kind::Call => "call",
@@ -152,6 +155,21 @@ impl gen_event::Guest for Partner {
         });
         Ok(())
     }
+}
+
+/// Sends `left|size` on round a ring of actors whose names end with their number; who gets the last one counts it.
+fn hop(payload: &str) -> Result<(), String> {
+    let (left, size) = payload.split_once('|').ok_or("no size")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("no number: {text}"));
+    let left = number(left)?;
+    if left == 0 {
+        TOTAL.set(TOTAL.get() + 1);
+        return Ok(());
+    }
+    let own = messaging::self_id();
+    let (name, place) = own.rsplit_once('-').ok_or("no number in its name")?;
+    let next = format!("{name}-{}", (number(place)? + 1) % number(size)?);
+    messaging::send_message(&next, "hop", format!("{}|{size}", left - 1).as_bytes()).map_err(words).map(drop)
 }
 
 fn rest(payload: &str) -> &str {
