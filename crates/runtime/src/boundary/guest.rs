@@ -290,6 +290,8 @@ pub struct Turn {
     pub(crate) staged: Vec<Staged>,
     /// Something of `staged` is a service's.
     pub(crate) shares: bool,
+    /// The actor's life ends with the step.
+    pub(crate) leaving: Option<(End, String)>,
     /// Actors that the step spawns.
     pub(crate) born: Vec<Arc<Cell>>,
 }
@@ -405,11 +407,16 @@ impl Guest {
 
     /// The actor's life ends with this step: what it had of services goes. Its timers are kept for another life.
     pub(crate) fn leave_services(&mut self, how: End, reason: &str) {
-        let (node, about) = (self.node.clone(), self.about.clone());
+        // Done while nobody else commits, so that who binds itself to the actor meanwhile is told, or finds it gone.
+        self.turn.leaving = Some((how, reason.to_owned()));
+        self.turn.shares = true;
+    }
+
+    fn leave(&mut self, node: &dyn Services, how: End, reason: &str) {
+        let about = self.about.clone();
         let end = Ended { actor: &about.id, how, reason };
         for (_, service) in node.shared().all() {
             for change in service.ended(node.party(), &end, &mut self.batch) {
-                self.turn.shares = true;
                 self.turn.staged.push(Staged::Service(change));
             }
         }
@@ -418,7 +425,8 @@ impl Guest {
         }
         for name in node.timers().of(&about.id) {
             self.batch.delete(Table::TIMERS, &name.key());
-            self.stage_service(timers::Disarmed { node: node.clone(), timer: node.timers().take(&name) });
+            let timer = node.timers().take(&name);
+            self.turn.staged.push(Staged::Service(Box::new(timers::Disarmed { node: self.node.clone(), timer })));
         }
     }
 
@@ -679,6 +687,9 @@ impl Guest {
     /// Adds to the batch what depends on others at this moment; until what it returns is dropped it stays so.
     fn prepare<'n>(&mut self, node: &'n dyn Services) -> parking_lot::MutexGuard<'n, ()> {
         let alone = node.shared().committing();
+        if let Some((how, reason)) = self.turn.leaving.take() {
+            self.leave(node, how, &reason);
+        }
         for effect in &mut self.turn.staged {
             match effect {
                 Staged::Service(change) => change.prepare(&mut self.batch),
