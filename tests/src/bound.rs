@@ -134,11 +134,23 @@ async fn a_call_that_fails_is_the_functions_own_error_or_faults_the_caller() {
     assert!(matches!(&error, CallError::Faulted { cause, .. } if cause.contains("larger than 1024 bytes")), "{error}");
     assert_eq!(ask(&node, "small", "pad", "512").await.unwrap(), "512");
 
+    // So is the answer, and the caller takes no more.
+    let mut narrow = teller("narrow", "acct");
+    narrow.limits.payload = troupe_log::ByteCount(512);
+    node.start(narrow).await.unwrap();
+    let error = ask(&node, "narrow", "pad", "512").await.unwrap_err();
+    assert!(
+        matches!(&error, CallError::Faulted { cause, .. } if cause.contains("its answer is larger than 512")),
+        "{error}"
+    );
+
     // Itself it cannot ask, nor can two that serve each other.
     node.start(teller("self", "self")).await.unwrap();
     let error = ask(&node, "self", "deposit", "1").await.unwrap_err();
     assert!(matches!(&error, CallError::Refused(why) if why.contains("a circle of requests")), "{error}");
-    for (actor, component) in [("lost", "teller"), ("odd", "teller"), ("small", "teller"), ("self", "teller")] {
+    for (actor, component) in
+        [("lost", "teller"), ("odd", "teller"), ("small", "teller"), ("narrow", "teller"), ("self", "teller")]
+    {
         replay(&node, actor, component).await.unwrap_or_else(|error| panic!("{actor}: {error}"));
     }
     replayed(&node).await;

@@ -25,6 +25,11 @@ pub fn link(boundary: &mut Boundary) {
             Ok(())
         },
         end: |guest, call, id, waited| match end(guest, id, waited) {
+            // Values take far more room than their bytes: no more of them are made than the caller takes in a message.
+            Ok(answer) if answer.len() as u64 > guest.about.limits.payload.0 => {
+                let most = guest.about.limits.payload.0;
+                failed(guest, call, &format!("its answer is larger than {most} bytes"))
+            }
             Ok(answer) => match call.function.check(&answer) {
                 Ok(()) => Ok(Bytes(answer)),
                 Err(why) => failed(guest, call, &why),
