@@ -154,8 +154,11 @@ async fn what_cannot_run_is_refused_with_the_reason_and_leaves_nothing_behind() 
         assert!(error.contains(why), "{} bytes: {error}", bytes.len());
         if bytes != empty {
             assert!(error.starts_with(&format!("{}: ", path.display())), "{error}");
-            let named = node.load_as("broken", "1", &bytes).await.unwrap_err().to_string();
-            assert!(named.contains(why), "{named}");
+            // Who serves an import of a user's own interface is for the manifest to say; see `bound`.
+            if !why.contains("nobody:knows") {
+                let named = node.load_as("broken", "1", &bytes).await.unwrap_err().to_string();
+                assert!(named.contains(why), "{named}");
+            }
             assert!(matches!(node.component_bytes(&Digest::of(&bytes)), Err(Error::NoComponent { .. })));
         }
     }

@@ -1,6 +1,6 @@
 //! `troupe call`, `send`, `start`, `stop`, `ps`: payloads in every form, typed calls, errors with their codes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::front_support::Folder;
 use crate::support::guest;
@@ -156,6 +156,12 @@ fn usage_is_2_and_help_teaches() {
     assert!(help.contains("troupe new hello") && help.contains("Exit codes: 0"), "{help}");
     assert!(here.run(&["help", "call"]).ok().contains("bank:ledger/account#deposit"));
     assert!(here.run(&["completions", "bash"]).ok().contains("_troupe"));
+    let untrusted = here.run(&["profile", "untrusted"]).ok();
+    assert!(untrusted.contains("[grants]\nclocks = false\n") && untrusted.contains("host = true"), "{untrusted}");
+    let trusted: Value = serde_json::from_str(&here.run(&["profile", "trusted", "--json"]).ok()).unwrap();
+    assert_eq!(trusted["grants"]["tuplespace"]["spaces"], json!(["*"]));
+    assert_eq!(here.run(&["profile"]).ok().lines().count(), 3);
+    assert!(here.run(&["profile", "root"]).err(2).contains("untrusted, default, trusted"));
     let lost = here.run(&["ps"]).err(1);
     assert!(lost.contains("no data folder") && lost.contains("troupe run"), "{lost}");
     let lost = here.run(&["--json", "ps", "--data", "none"]);

@@ -238,14 +238,17 @@ fn files_that_are_no_component_are_refused_with_the_reason() {
     assert!(refused.contains("nobody:knows/this@0.1.0") && refused.contains("troupe inspect"), "{refused}");
     // To look at it is no error.
     let seen = here.run(&["inspect", importer.to_str().unwrap()]).ok();
-    assert!(seen.ends_with("it cannot run: nobody provides\n  nobody:knows/this@0.1.0\n"), "{seen}");
+    assert!(
+        seen.ends_with("an actor must provide, named in [bind] of the manifest\n  nobody:knows/this@0.1.0\n"),
+        "{seen}"
+    );
     let seen = here.run(&["inspect", "--json", importer.to_str().unwrap()]).ok();
     let seen: Value = serde_json::from_str(&seen).unwrap();
-    assert_eq!(seen["missing"], json!(["nobody:knows/this@0.1.0"]));
+    assert_eq!((&seen["missing"], &seen["to-bind"]), (&json!([]), &json!(["nobody:knows/this@0.1.0"])));
     for good in ["counter-rust", "counter-python"] {
         let seen = here.run(&["inspect", "--json", guest(good).to_str().unwrap()]).ok();
         let seen: Value = serde_json::from_str(&seen).unwrap();
-        assert_eq!(seen["missing"], json!([]), "{good}");
+        assert_eq!((&seen["missing"], &seen["to-bind"]), (&json!([]), &json!([])), "{good}");
     }
     // Its memory begins with one page more than 16 MiB.
     let large = here.run(&["run", guest("counter-c").to_str().unwrap()]).err(1);

@@ -7,6 +7,8 @@
 
 mod bases;
 mod beginnings;
+mod bound;
+mod capabilities;
 mod changes;
 mod components;
 mod counter;

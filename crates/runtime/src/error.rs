@@ -33,6 +33,14 @@ pub enum Error {
         /// The import.
         import: String,
     },
+    /// A component imports what an actor could serve, and its manifest names none.
+    #[error(
+        "nobody provides the import {import}; if an actor does, name it in the manifest: [bind] \"{import}\" = \"ACTOR\"; `troupe inspect` lists what a component needs"
+    )]
+    Unbound {
+        /// The import.
+        import: String,
+    },
     /// No such component.
     #[error("no component {reference}; load it first, or give a file")]
     NoComponent {

@@ -444,7 +444,7 @@ impl Node {
                 ),
             });
         }
-        let code = self.core.components.resolve(&spec.component).await?;
+        let code = self.core.components.resolve_bound(&spec.component, &spec.bind).await?;
         if code.contract.is_empty() {
             return Err(Error::NotAComponent {
                 why: format!(
@@ -704,6 +704,7 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         mode: config.mode,
         grants: config.grants.clone(),
         limits: config.limits.clone(),
+        bind: config.bind.clone(),
         parent: entry.parent.clone(),
         promised: Arc::default(),
         keys: Arc::default(),

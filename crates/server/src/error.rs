@@ -164,7 +164,7 @@ fn kind(e: &troupe_runtime::Error) -> (StatusCode, &'static str) {
         E::Log(troupe_log::Error::DiskFull { .. }) => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
         E::Log(_) => (StatusCode::INTERNAL_SERVER_ERROR, "log"),
         E::NotAComponent { .. } => (StatusCode::BAD_REQUEST, "not-a-component"),
-        E::MissingImport { .. } => (StatusCode::BAD_REQUEST, "missing-import"),
+        E::MissingImport { .. } | E::Unbound { .. } => (StatusCode::BAD_REQUEST, "missing-import"),
         E::NoComponent { .. } => (StatusCode::NOT_FOUND, "no-component"),
         E::NoActor(_) | E::NoDeadLetter { .. } => (StatusCode::NOT_FOUND, "not-found"),
         E::NameTaken { .. } => (StatusCode::CONFLICT, "already-exists"),

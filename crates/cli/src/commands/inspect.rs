@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use troupe_runtime::component::inspect;
+use troupe_runtime::component::{Missing, inspect};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -25,12 +25,12 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     let path = context.here.join(&args.file);
     let bytes = std::fs::read(&path).map_err(|e| Failure::read(&path, &e))?;
     let found = inspect(&bytes).map_err(|e| Failure::failed("not-a-component", e.of_file(&path), ""))?;
-    let missing = troupe_runtime::component::missing(&found)?;
+    let Missing { missing, to_bind } = troupe_runtime::component::missing(&found)?;
     let out = context.out;
     if out.json {
         out.value(&json!({
             "digest": found.digest.to_string(), "size": found.size, "contracts": found.contracts(),
-            "imports": found.imports, "exports": found.exports, "missing": missing,
+            "imports": found.imports, "exports": found.exports, "missing": missing, "to-bind": to_bind,
         }));
         return Ok(());
     }
@@ -44,6 +44,10 @@ pub fn run(context: &Context, args: &Args) -> Result<()> {
     if !missing.is_empty() {
         out.line("it cannot run: nobody provides");
         missing.iter().for_each(|name| out.line(format!("  {name}")));
+    }
+    if !to_bind.is_empty() {
+        out.line("an actor must provide, named in [bind] of the manifest");
+        to_bind.iter().for_each(|name| out.line(format!("  {name}")));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod dead;
 mod inspect;
 mod journal;
 mod new;
+mod profile;
 mod ps;
 mod replay;
 mod run;
@@ -47,6 +48,8 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Show, check, export and compare journals
     Journal(journal::Args),
+    /// Show what a profile of grants stands for
+    Profile(profile::Args),
     /// Print completions for a shell
     Completions(completions::Args),
 }
@@ -58,6 +61,7 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Build(args) => build::run(context, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Run(args) => run::run(context, &args),
+        Command::Profile(args) => profile::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Journal(args) => host(journal::run(context, &args)),
         Command::Replay(args) => host(replay::run(context, &args)),

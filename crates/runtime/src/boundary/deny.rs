@@ -114,10 +114,15 @@ impl Boundary {
 
 /// What the journal knows of a denied function: its name.
 fn entry(interface: &str, name: &str) -> Arc<Entry> {
+    entry_of(interface, name, Effect::Read)
+}
+
+/// What a journal knows of a function whose types are only known with the component: its name and its class.
+pub(super) fn entry_of(interface: &str, name: &str, effect: Effect) -> Arc<Entry> {
     Arc::new(Entry {
         tag: Tag::new(interface, name),
         name: function_name(interface, name),
-        effect: Effect::Read,
+        effect,
         params: undescribed,
         outcome: undescribed,
         hands_out: None,

@@ -3,7 +3,7 @@
 //! Owns the recorder, the resources, the limits, and what the current turn has staged. Promises: nothing that is staged
 //! is seen by anybody before [`Guest::commit`] has appended it together with the step's records.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -159,6 +159,8 @@ pub struct About {
     pub grants: Grants,
     /// What it may use up.
     pub limits: Limits,
+    /// Imported interfaces and the actors that serve them.
+    pub bind: BTreeMap<String, String>,
     /// Who spawned it.
     pub parent: Option<ActorId>,
     /// Callers that were promised an answer in a later turn.
@@ -180,6 +182,7 @@ impl About {
             mode: config.mode,
             grants: config.grants.clone(),
             limits: config.limits.clone(),
+            bind: config.bind.clone(),
             parent: self.parent.clone(),
             promised: self.promised.clone(),
             keys: self.keys.clone(),

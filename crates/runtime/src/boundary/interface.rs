@@ -430,7 +430,7 @@ async fn cross_async<P: Params, R: Outcome>(
 }
 
 /// A call that waits for a completion.
-async fn cross_wait<P: Params, R: Outcome>(
+pub(super) async fn cross_wait<P: Recordable, R: Outcome>(
     guest: &mut Guest,
     entry: &Arc<Entry>,
     params: P,
@@ -558,7 +558,7 @@ pub(super) fn cross_dynamic(
 }
 
 /// A value that is encoded already.
-struct Bytes(Vec<u8>);
+pub struct Bytes(pub Vec<u8>);
 
 impl Recordable for Bytes {
     const MIN_BYTES: usize = 0;
@@ -572,7 +572,7 @@ impl Recordable for Bytes {
 }
 
 /// Results, without the need to be lowered.
-trait Outcome: Recordable + Send + 'static {}
+pub(super) trait Outcome: Recordable + Send + 'static {}
 impl<T: Recordable + Send + 'static> Outcome for T {}
 
 fn recalled<P, R: Recordable>(

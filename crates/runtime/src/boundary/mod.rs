@@ -4,6 +4,7 @@
 //! class says. The linker is private to this module, so there is no other way to link a host function, and a test fails
 //! if one is touched elsewhere. docs/semantics.md has the rules, docs/journal-format.md the bytes.
 
+mod bind;
 mod deny;
 mod dues;
 #[cfg(test)]
@@ -26,13 +27,14 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
+pub use bind::{Bound, BoundCall, Serve, Unservable, bound_to};
 pub use effect::{Effect, Tag, function_name, track};
 pub use error::{CommitFailed, Denied, Divergence, Exit, LeftHere, LimitReached, RecordedTrap};
 pub use guest::{
     About, Answering, Claim, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key,
     put_inbox_key,
 };
-pub use interface::{AsyncHost, Begun, Extra, Interface, Wait};
+pub use interface::{AsyncHost, Begun, Bytes, Extra, Interface, Wait};
 pub use limiter::Limiter;
 pub use recordable::{DecodeError, Handle, MapResource, Recordable};
 pub(crate) use recorder::exit_code;
@@ -51,6 +53,8 @@ pub struct Boundary {
     interfaces: HashSet<String>,
     /// Packages whose every call is denied.
     denied: Vec<deny::Package>,
+    /// How a call is served that another actor answers.
+    serve: Option<Serve>,
 }
 
 impl Boundary {
@@ -62,6 +66,7 @@ impl Boundary {
             defined: HashSet::new(),
             interfaces: HashSet::new(),
             denied: Vec::new(),
+            serve: None,
         }
     }
 
@@ -98,7 +103,8 @@ impl Boundary {
 
     /// Links a component.
     pub fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
-        match self.with_denied(component)? {
+        let linker = self.with_denied(component)?;
+        match self.with_bound(component, linker)? {
             Some(linker) => linker.instantiate_pre(component),
             None => self.linker.instantiate_pre(component),
         }

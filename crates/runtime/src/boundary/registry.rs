@@ -1,13 +1,16 @@
 //! Every function that guests may import: its name, effect class, and how its records are read.
 //!
-//! Filled while the linker is filled, so a function that can be called is a function that can be shown.
+//! Filled while the linker is filled, so a function that can be called is a function that can be shown. Functions that other
+//! actors serve are added when a component that imports them is linked.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use troupe_log::codec::Reader;
 
+use super::bind::Bound;
 use super::effect::{Effect, Tag};
 use super::guest::Guest;
 use super::recordable::{DecodeError, Handle, Recordable};
@@ -41,11 +44,17 @@ pub struct Entry {
 #[derive(Default)]
 pub struct Registry {
     entries: HashMap<Tag, Arc<Entry>>,
+    bound: RwLock<HashMap<Tag, Arc<Bound>>>,
 }
 
 impl Registry {
     pub(crate) fn add(&mut self, entry: Arc<Entry>) {
         self.entries.insert(entry.tag, entry);
+    }
+
+    /// Two components may import one function with other types: the last is shown, and what does not fit it as bytes.
+    pub(super) fn add_bound(&self, function: Arc<Bound>) {
+        self.bound.write().insert(function.entry.tag, function);
     }
 
     /// The function of a tag.
@@ -60,39 +69,44 @@ impl Registry {
 
     /// The function's name, or its tag where it is not known.
     pub fn name(&self, tag: Tag) -> String {
-        self.get(tag).map_or_else(|| tag.to_string(), |entry| entry.name.clone())
+        match self.get(tag) {
+            Some(entry) => entry.name.clone(),
+            None => self.bound.read().get(&tag).map_or_else(|| tag.to_string(), |bound| bound.entry.name.clone()),
+        }
     }
 
     /// A call as text: `name(params)`.
     pub fn call(&self, tag: Tag, params: &[u8]) -> String {
-        match self.get(tag) {
-            Some(entry) => format!("{}{}", entry.name, shown(entry.params, params)),
+        if let Some(entry) = self.get(tag) {
+            return format!("{}{}", entry.name, shown((entry.params)(params), params));
+        }
+        match self.bound.read().get(&tag) {
+            Some(bound) => format!("{}{}", bound.entry.name, shown(bound.params_text(params), params)),
             None => format!("{tag}({} bytes)", params.len()),
         }
     }
 
     /// A result as text.
     pub fn outcome(&self, tag: Tag, value: &[u8]) -> String {
-        match self.get(tag) {
-            Some(entry) => shown(entry.outcome, value),
+        if let Some(entry) = self.get(tag) {
+            return shown((entry.outcome)(value), value);
+        }
+        match self.bound.read().get(&tag) {
+            Some(bound) => shown(bound.outcome_text(value), value),
             None => format!("{} bytes", value.len()),
         }
     }
 }
 
-fn shown(describe: Describe, bytes: &[u8]) -> String {
-    match describe(bytes) {
-        Ok(text) => text,
+fn shown<E: std::fmt::Display>(text: Result<String, E>, bytes: &[u8]) -> String {
+    match text {
+        Ok(text) => cut(text, bytes),
         Err(error) => format!("({} bytes that do not fit its type: {error})", bytes.len()),
     }
 }
 
-/// Text of a value of type `V`, with long byte lists cut.
-pub(crate) fn describe<V: Recordable + Debug>(bytes: &[u8]) -> Result<String, DecodeError> {
-    let mut input = Reader::new(bytes);
-    let value = V::decode(&mut input)?;
-    input.finish()?;
-    let mut text = format!("{value:?}");
+/// The text, if it is short; else its beginning.
+fn cut(mut text: String, bytes: &[u8]) -> String {
     const MOST: usize = 512;
     if text.len() > MOST {
         let mut cut = MOST;
@@ -102,7 +116,15 @@ pub(crate) fn describe<V: Recordable + Debug>(bytes: &[u8]) -> Result<String, De
         text.truncate(cut);
         text.push_str(&format!(".. ({} bytes)", bytes.len()));
     }
-    Ok(text)
+    text
+}
+
+/// Text of a value of type `V`, cut where it is long.
+pub(crate) fn describe<V: Recordable + Debug>(bytes: &[u8]) -> Result<String, DecodeError> {
+    let mut input = Reader::new(bytes);
+    let value = V::decode(&mut input)?;
+    input.finish()?;
+    Ok(cut(format!("{value:?}"), bytes))
 }
 
 /// The logical numbers of the owned handles in an encoded value.

@@ -275,6 +275,18 @@ pub fn has_resource(ty: &Type) -> bool {
     }
 }
 
+/// Values of these types as WAVE, with commas between them.
+pub fn text(types: &[Type], bytes: &[u8]) -> Result<String, String> {
+    let mut input = Reader::new(bytes);
+    let mut texts = Vec::new();
+    for ty in types {
+        let val = decode(&mut input, ty).map_err(|error| error.to_string())?;
+        texts.push(wasmtime::component::wasm_wave::to_string(&val).map_err(|error| error.to_string())?);
+    }
+    input.finish().map_err(|error| error.to_string())?;
+    Ok(texts.join(", "))
+}
+
 /// Reads arguments written as WAVE, `(42, "x")`, or without the parentheses where there is one, into the bytes of a call.
 /// Options at the end may be left out. The error names the parameter and its type.
 pub fn parse_arguments(params: &[(String, Type)], wave: &str) -> Result<Vec<u8>, String> {

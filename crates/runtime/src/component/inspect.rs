@@ -26,14 +26,25 @@ impl Inspection {
     }
 }
 
-/// What it imports and no node of this version provides, so that it cannot run.
-pub fn missing(inspection: &Inspection) -> Result<Vec<String>> {
+/// What it imports and no node of this version provides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Nobody can: it cannot run.
+    pub missing: Vec<String>,
+    /// An actor can, if `[bind]` of the manifest names one.
+    pub to_bind: Vec<String>,
+}
+
+/// Looks what a component imports that no node of this version provides.
+pub fn missing(inspection: &Inspection) -> Result<Missing> {
     if inspection.imports.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Missing::default());
     }
     let boundary = crate::node::linked(&Engines::replay_engine()?)?;
-    let there = |import: &&String| boundary.provides(import) || boundary.denies(import);
-    Ok(inspection.imports.iter().filter(|import| !there(import)).cloned().collect())
+    let there = |import: &&String| !boundary.provides(import) && !boundary.denies(import);
+    let lacking = inspection.imports.iter().filter(there).cloned();
+    let (to_bind, missing) = lacking.partition(|import| boundary.bindable(import));
+    Ok(Missing { missing, to_bind })
 }
 
 /// Looks at the bytes of a file.

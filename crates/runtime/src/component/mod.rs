@@ -12,7 +12,7 @@ mod store;
 pub(crate) use cache::Cache;
 pub(crate) use engine::MOST_MEMORY;
 pub use engine::{Engines, Settings};
-pub use inspect::{Inspection, inspect, missing};
+pub use inspect::{Inspection, Missing, inspect, missing};
 pub use rewrite::REWRITE_VERSION;
 pub(crate) use store::prepare;
 pub use store::{Code, Components};

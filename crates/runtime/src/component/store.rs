@@ -12,7 +12,7 @@ use wasmtime::component::InstancePre;
 use super::cache::Cache;
 use super::engine::Engines;
 use super::inspect::{Inspection, inspect};
-use crate::boundary::{Boundary, Guest, track};
+use crate::boundary::{Boundary, Guest, Unservable, bound_to, track};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::manifest::ComponentRef;
@@ -71,15 +71,20 @@ impl Components {
         }
     }
 
-    /// Stores a component, checks that it can be linked, and compiles it.
+    /// Stores a component, checks that it can be linked, and compiles it. Imports that an actor may serve are left to the manifest.
     pub async fn load(&self, bytes: &[u8]) -> Result<Arc<Code>> {
+        self.load_for(bytes, None).await
+    }
+
+    /// The same, for an actor whose imports these other actors serve.
+    async fn load_for(&self, bytes: &[u8], bind: Option<&BTreeMap<String, String>>) -> Result<Arc<Code>> {
         if bytes.len() > MOST_BYTES {
             return Err(Error::NotAComponent {
                 why: format!("it has {} bytes, at most {MOST_BYTES} are taken", bytes.len()),
             });
         }
         let inspection = inspect(bytes)?;
-        self.check_imports(&inspection)?;
+        self.check_imports(&inspection, bind)?;
         let digest = inspection.digest;
         let code = self.compiled(digest, Some(bytes)).await?;
         let stored = self.store.put_blob(bytes)?;
@@ -118,13 +123,44 @@ impl Components {
         }
     }
 
-    /// The digest of a reference; a path is read, loaded and stored.
+    /// The component of a reference; a path is read, loaded and stored.
     pub async fn resolve(&self, reference: &ComponentRef) -> Result<Arc<Code>> {
+        self.resolve_for(reference, None).await
+    }
+
+    /// The same, for an actor whose imports these other actors serve: one that nobody serves is an error, and so is one that it
+    /// does not import.
+    pub async fn resolve_bound(&self, reference: &ComponentRef, bind: &BTreeMap<String, String>) -> Result<Arc<Code>> {
+        let code = self.resolve_for(reference, Some(bind)).await?;
+        self.check_imports(&code.inspection, Some(bind))?;
+        let imported = |name: &&String| {
+            let own = BTreeMap::from([((*name).clone(), String::new())]);
+            code.inspection
+                .imports
+                .iter()
+                .any(|import| self.boundary.bindable(import) && bound_to(&own, import).is_some())
+        };
+        match bind.keys().find(|name| !imported(name)) {
+            Some(name) => Err(Error::Invalid {
+                what: format!(
+                    "[bind] names {name}, which {reference} does not import from another actor (it imports {})",
+                    code.inspection.imports.join(", ")
+                ),
+            }),
+            None => Ok(code),
+        }
+    }
+
+    async fn resolve_for(
+        &self,
+        reference: &ComponentRef,
+        bind: Option<&BTreeMap<String, String>>,
+    ) -> Result<Arc<Code>> {
         match reference {
             ComponentRef::Path(path) => {
                 let bytes =
                     std::fs::read(path).map_err(|source| Error::File { op: "read", path: path.clone(), source })?;
-                self.load(&bytes).await.map_err(|error| error.of_file(path))
+                self.load_for(&bytes, bind).await.map_err(|error| error.of_file(path))
             }
             ComponentRef::Named { name, version } => {
                 let named = self.index.lock().get(&(name.clone(), version.clone())).copied();
@@ -201,12 +237,20 @@ impl Components {
         made.cloned()
     }
 
-    fn check_imports(&self, inspection: &Inspection) -> Result<()> {
+    /// Whether every import is the node's, or one that an actor serves by `bind`; without it, one that an actor may serve.
+    fn check_imports(&self, inspection: &Inspection, bind: Option<&BTreeMap<String, String>>) -> Result<()> {
         for import in &inspection.imports {
             if self.boundary.provides(import) || self.boundary.denies(import) {
                 continue;
             }
-            return Err(Error::MissingImport { import: import.clone() });
+            let bindable = self.boundary.bindable(import);
+            match bind {
+                _ if !bindable => return Err(Error::MissingImport { import: import.clone() }),
+                Some(bind) if bound_to(bind, import).is_none() => {
+                    return Err(Error::Unbound { import: import.clone() });
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -221,8 +265,10 @@ pub(crate) fn prepare(
 ) -> Result<Arc<Code>> {
     let refused = |error: wasmtime::Error| Error::NotAComponent { why: format!("{error:#}") };
     let component = compile(engine).map_err(refused)?;
-    let pre =
-        boundary.instantiate_pre(&component).map_err(|error| Error::MissingImport { import: format!("{error:#}") })?;
+    let pre = boundary.instantiate_pre(&component).map_err(|error| match error.downcast_ref::<Unservable>() {
+        Some(why) => Error::NotAComponent { why: why.to_string() },
+        None => Error::MissingImport { import: format!("{error:#}") },
+    })?;
     let contract = Contract::of(&component).map_err(refused)?;
     let wasi = inspection.imports.iter().any(|name| name.starts_with("wasi:"));
     Ok(Arc::new(Code { inspection, contract, pre, wasi }))

@@ -134,14 +134,7 @@ impl Signature {
 
     /// Results in the journal's codec as WAVE; empty for a function without result.
     pub fn results(&self, bytes: &[u8]) -> Result<String, String> {
-        let mut input = Reader::new(bytes);
-        let mut texts = Vec::new();
-        for ty in &*self.results {
-            let val = value::decode(&mut input, ty).map_err(|error| error.to_string())?;
-            texts.push(wasmtime::component::wasm_wave::to_string(&val).map_err(|error| error.to_string())?);
-        }
-        input.finish().map_err(|error| error.to_string())?;
-        Ok(texts.join(", "))
+        value::text(&self.results, bytes)
     }
 }
 

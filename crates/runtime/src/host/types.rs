@@ -1,5 +1,7 @@
 //! `troupe:actor/types`: what every interface of the native contract shares.
 
+use std::fmt;
+
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::actor::message::{CallError, MessageKind};
@@ -80,6 +82,27 @@ recordable_variant!(Error {
     Internal(a),
     Other(a),
 });
+
+/// For people, and for functions whose error is a string.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotPermitted(grant) => write!(f, "not permitted: needs {grant}"),
+            Error::NotFound(what) => write!(f, "not found: {what}"),
+            Error::AlreadyExists(what) => write!(f, "already there: {what}"),
+            Error::Timeout => f.write_str("timeout"),
+            Error::MailboxFull => f.write_str("its mailbox is full"),
+            Error::ResourceExhausted(limit) => write!(f, "at the limit {limit}"),
+            Error::InvalidArgument(why) => write!(f, "invalid: {why}"),
+            Error::TooLarge(limit) => write!(f, "larger than {limit} bytes"),
+            Error::Conflict => f.write_str("conflict"),
+            Error::Cycle(actors) => write!(f, "a circle of requests: {}", actors.join(", ")),
+            Error::Refused(why) | Error::Unavailable(why) | Error::Internal(why) => f.write_str(why),
+            Error::Faulted(fault) => write!(f, "it faulted: {}", fault.cause),
+            Error::Other((code, words)) => write!(f, "{code}: {words}"),
+        }
+    }
+}
 
 /// `record fault`.
 #[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]

@@ -118,6 +118,105 @@ fn what_is_left_out_has_the_defaults_of_the_types() {
     assert_eq!(spec, plain);
 }
 
+fn patterns(texts: &[&str]) -> Vec<ActorPattern> {
+    texts.iter().map(|text| ActorPattern::parse(text).unwrap()).collect()
+}
+
+#[test]
+fn grants_of_what_actors_share_are_read_and_resolved() {
+    let dir = folder();
+    let text = with(
+        r#"
+[components]
+worker = "counter.wasm"
+"report.v2" = "report@1.0.0"
+[limits]
+max-timers = 3
+[grants]
+locks = true
+logging = false
+config = { "a b" = "c" }
+[grants.processes]
+spawn = ["worker", "other@1.*"]
+control = ["worker-*"]
+[grants.tuplespace]
+spaces = ["jobs"]
+read = ["bank/*"]
+[grants.channels]
+send = ["orders*"]
+subscribe = ["news.*"]
+[grants.groups]
+names = ["g"]
+[grants.registry]
+lookup = ["*"]
+[grants.keyvalue]
+own = ["*"]
+shared = ["cache"]
+"#,
+    );
+    let spec = Manifest::parse(&text, "m", Some(dir.path())).unwrap().actors.remove(0);
+    let worker = ComponentRef::Path(dir.path().join("counter.wasm"));
+    let report = ComponentRef::Named { name: "report".into(), version: "1.0.0".into() };
+    assert_eq!(
+        spec.components.into_iter().collect::<Vec<_>>(),
+        [("report.v2".to_owned(), report), ("worker".to_owned(), worker)]
+    );
+    assert_eq!(spec.limits.max_timers, 3);
+    let expected = Grants {
+        locks: Some(patterns(&["*"])),
+        logging: false,
+        config: [("a b".to_owned(), "c".to_owned())].into(),
+        processes: Some(Processes {
+            spawn: vec!["worker".into(), "other@1.*".into()],
+            control: patterns(&["worker-*"]),
+            components: Default::default(),
+        }),
+        tuplespace: Some(TupleSpaces { spaces: patterns(&["jobs"]), read: patterns(&["bank/*"]) }),
+        channels: Some(Channels {
+            send: patterns(&["orders*"]),
+            subscribe: patterns(&["news.*"]),
+            ..Channels::default()
+        }),
+        groups: Some(patterns(&["g"])),
+        registry: Some(Registration { register: Vec::new(), lookup: patterns(&["*"]) }),
+        keyvalue: Some(KeyValue { own: patterns(&["*"]), shared: patterns(&["cache"]) }),
+        ..Grants::default()
+    };
+    assert_eq!(spec.grants, expected);
+
+    // `true` and a section without keys are everything of the own namespace; `false` is nothing.
+    let grants = |text: &str| parse(&with(text)).map(|mut m| m.actors.remove(0).grants);
+    let all = "processes = true\ntuplespace = true\nchannels = true\ngroups = true\nlocks = true\nregistry = true\nkeyvalue = true\n";
+    let of_true = grants(&format!("[components]\nworker = \"counter.wasm\"\n[grants]\n{all}")).unwrap();
+    assert_eq!(of_true.processes, Some(Processes { spawn: vec!["worker".into()], ..Processes::default() }));
+    let trusted = Profile::Trusted.grants();
+    assert_eq!(of_true, Grants { messaging: None, processes: of_true.processes.clone(), ..trusted });
+    assert_eq!(grants(&format!("[grants]\n{}", all.replace("true", "false"))).unwrap(), Grants::default());
+    assert_eq!(grants("[grants.channels]").unwrap().channels, grants("[grants]\nchannels = true").unwrap().channels);
+}
+
+#[test]
+fn a_profile_is_what_the_other_keys_are_read_over_wherever_it_stands() {
+    let grants = |text: &str| parse(&with(text)).map(|mut m| m.actors.remove(0).grants);
+    assert_eq!(grants("[grants]\nprofile = \"default\"").unwrap(), Grants::default());
+    let first = grants("[grants]\nprofile = \"untrusted\"\nclocks = true\nmessaging = { to = [\"a\"] }").unwrap();
+    let last = grants("[grants]\nclocks = true\nmessaging = { to = [\"a\"] }\nprofile = \"untrusted\"").unwrap();
+    assert_eq!(first, last);
+    let to = patterns(&["a"]);
+    let expected = Grants { clocks: true, messaging: Some(Messaging { to }), ..Profile::Untrusted.grants() };
+    assert_eq!(first, expected);
+    let trusted = grants("[grants]\nprofile = \"trusted\"\nlocks = false\n[grants.channels]\nsend = [\"x\"]").unwrap();
+    assert_eq!(trusted.locks, None);
+    assert_eq!(
+        trusted.channels,
+        Some(Channels { send: patterns(&["x"]), ..Channels::default() }),
+        "it stands for itself"
+    );
+    assert!(trusted.tuplespace.is_some());
+    let why = grants("[grants]\nprofile = \"root\"").unwrap_err().to_string();
+    assert!(why.contains("it is one of untrusted, default, trusted"), "{why}");
+}
+
 #[test]
 fn an_unknown_key_names_the_nearest_the_file_and_the_place() {
     let cases = [
@@ -137,6 +236,14 @@ fn an_unknown_key_names_the_nearest_the_file_and_the_place() {
         (
             with("[[grants.filesystem]]\nhost = \"data\"\nguest = \"/d\"\nreadonly = true"),
             "troupe.toml:7:1: unknown key `readonly` in [grants.filesystem]; the nearest known key is `read-only`",
+        ),
+        (
+            with("[grants.channels]\nrecieve = [\"a\"]"),
+            "troupe.toml:5:1: unknown key `recieve` in [grants.channels]; the nearest known key is `receive`",
+        ),
+        (
+            with("[grants]\ntuplespaces = true"),
+            "troupe.toml:5:1: unknown key `tuplespaces` in [grants]; the nearest known key is `tuplespace`",
         ),
         (with("[grants.clocks]\nwall = true"), "unknown key `wall` in [grants.clocks]; nothing is known there"),
     ];
@@ -179,6 +286,18 @@ fn a_bad_value_says_what_it_is_and_what_it_may_be() {
             "[[grants.filesystem]]\nhost = \"data\"\nguest = \"/d\"\n[[grants.filesystem]]\nhost = \"data\"\nguest = \"/d\"",
             "grants the guest's `/d` twice",
         ),
+        ("[grants.tuplespace]\nspaces = [\"a/b/c\"]", "`grants.tuplespace.spaces` has a bad pattern"),
+        ("[grants]\ngroups = [\"a\"]", "`grants.groups` must be true or false"),
+        ("[grants.processes]\nspawn = [\"\"]", "names no component"),
+        (
+            "[grants.processes]\nspawn = [\"worker\"]",
+            "lets it spawn \"worker\", which [components] does not name; add [components] worker = \"worker.wasm\"",
+        ),
+        ("[components]\nworker = \"counter.wasm\"", "names code that the actor may not spawn; grant it"),
+        ("[components]\n\"a@1\" = \"counter.wasm\"\n[grants]\nprocesses = true", "is no name for a component"),
+        ("[components]\nworker = \"none.wasm\"\n[grants]\nprocesses = true", "`components.worker` names"),
+        ("[grants.config]\na = 1", "`grants.config.a` must be a string"),
+        ("[limits]\nmax-timers = 1_000_001", "`limits.max-timers` is 1000001; at least 0, at most 1000000"),
         ("[bind]\naccount = \"acct-1\"", "`bind.account` is no interface"),
         ("[bind]\n\"bank:ledger/account\" = \"Acct\"", "is bound to \"Acct\", no actor id"),
     ];

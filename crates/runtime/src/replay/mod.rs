@@ -210,6 +210,7 @@ impl Replay {
             mode: config.mode,
             grants: config.grants.clone(),
             limits: config.limits.clone(),
+            bind: config.bind.clone(),
             parent: None,
             promised: Arc::default(),
             keys: Arc::default(),

@@ -1,7 +1,7 @@
 //! `troupe:actor/messaging`: the message in hand, sending, asking, answering later, timers that send.
 
 mod later;
-mod request;
+pub(super) mod request;
 mod timers;
 
 use troupe_log::ActorId;
