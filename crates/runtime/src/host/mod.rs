@@ -5,11 +5,14 @@
 //! `tests/guests`, and its page in `docs/`.
 
 pub mod common;
+pub mod groups;
 // The interface is called so.
 #[allow(clippy::module_inception)]
 pub mod host;
+pub mod locks;
 pub mod messaging;
 pub mod processes;
+pub mod registry;
 pub mod types;
 pub mod wasi;
 
@@ -21,6 +24,9 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     host::link(boundary)?;
     messaging::link(boundary)?;
     processes::link(boundary)?;
+    groups::link(boundary)?;
+    locks::link(boundary)?;
+    registry::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

@@ -7,6 +7,11 @@
 pub mod asks;
 pub mod bonds;
 pub mod deadletters;
+pub mod groups;
+pub mod keyvalue;
+pub mod locks;
+pub mod overlay;
+pub mod registry;
 pub mod timers;
 pub mod waits;
 
@@ -143,6 +148,14 @@ pub struct Shared {
     pub asks: asks::Asks,
     /// Links and monitors.
     pub bonds: bonds::Bonds,
+    /// Groups of actors.
+    pub groups: groups::Groups,
+    /// Locks.
+    pub locks: locks::Locks,
+    /// Names of actors.
+    pub registry: registry::Registry,
+    /// Key-value stores.
+    pub keyvalue: keyvalue::KeyValues,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
@@ -152,14 +165,25 @@ pub struct Shared {
 
 impl Shared {
     /// All of them, by number.
-    pub fn all(&self) -> [(Which, &dyn Service); 2] {
-        [(Which::Asks, &self.asks), (Which::Bonds, &self.bonds)]
+    pub fn all(&self) -> [(Which, &dyn Service); 6] {
+        [
+            (Which::Asks, &self.asks),
+            (Which::Bonds, &self.bonds),
+            (Which::Groups, &self.groups),
+            (Which::Locks, &self.locks),
+            (Which::Registry, &self.registry),
+            (Which::KeyValue, &self.keyvalue),
+        ]
     }
 
     /// The service that keeps its rows in this table.
     pub fn of_table(&self, table: Table) -> Option<&dyn Service> {
         match table {
             Table::BONDS => Some(&self.bonds),
+            Table::GROUPS => Some(&self.groups),
+            Table::LOCKS => Some(&self.locks),
+            Table::REGISTRY => Some(&self.registry),
+            Table::KEYVALUE => Some(&self.keyvalue),
             _ => None,
         }
     }
