@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use troupe_log::{Kind, SimDisk};
 use troupe_runtime::actor::message::CallError;
-use troupe_runtime::manifest::{ActorPattern, ActorSpec, Mode, Registration};
+use troupe_runtime::manifest::{ActorPattern, ActorSpec, Mode, OnFault, Registration};
 use troupe_runtime::node::{Node, Outgoing};
 
 use crate::durations::{MINUTE, Manual, node_with};
@@ -20,6 +21,8 @@ fn coordinator(name: &str) -> ActorSpec {
     one.grants.groups = Some(all());
     one.grants.locks = Some(all());
     one.grants.registry = Some(Registration { register: all(), lookup: all() });
+    one.supervision.on_fault = OnFault::Skip;
+    one.supervision.max_restarts = 1000;
     one
 }
 
@@ -34,6 +37,23 @@ async fn node_of(disk: &SimDisk, actors: &[&str]) -> Node {
 /// Has an actor run these lines in one turn.
 async fn run(node: &Node, actor: &str, lines: &str) -> String {
     ask(node, actor, "do", lines).await.unwrap()
+}
+
+/// Begins a turn that runs these lines and comes to wait in one of them, whose number is told. What a step sends leaves with it: `w`,
+/// who must be in the group `watch`, hears of it once the wait has begun.
+async fn waits(node: &Node, actor: &str, lines: &str, key: &str) -> JoinHandle<Result<Vec<u8>, CallError>> {
+    let call = Outgoing::new("do", format!("publish watch waits {key}\n{lines}").into_bytes()).key(key);
+    let (other, name) = (node.clone(), id(actor));
+    let waiting = tokio::spawn(async move { other.call(&name, call).await });
+    let heard = format!("default/{actor} waits {key}");
+    while !ask(node, "w", "heard", "").await.unwrap().lines().any(|line| line == heard) {}
+    waiting
+}
+
+/// Its answer, behind that of its `publish`.
+async fn waited(waiting: JoinHandle<Result<Vec<u8>, CallError>>) -> String {
+    let answer = String::from_utf8(waiting.await.unwrap().unwrap()).unwrap();
+    answer.strip_prefix("1\n").unwrap_or(&answer).to_owned()
 }
 
 /// The journals are whole, and replay to the same calls and states.
@@ -84,7 +104,7 @@ async fn members_of_a_group_join_leave_get_what_is_published_and_survive_a_power
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_publish_passes_a_full_mailbox_by() {
-    let node = node_of(&SimDisk::new(), &["a", "b"]).await;
+    let node = node_of(&SimDisk::new(), &["a", "b", "w"]).await;
     let mut small = coordinator("small");
     small.limits.mailbox = std::num::NonZeroU32::MIN;
     small.limits.deadline = None;
@@ -92,15 +112,13 @@ async fn a_publish_passes_a_full_mailbox_by() {
     for actor in ["a", "b", "small"] {
         run(&node, actor, "join team").await;
     }
+    run(&node, "w", "join watch").await;
     assert_eq!(run(&node, "a", "acquire busy 600000").await, "1");
     // It is in a turn that waits, and one message is all that may wait for it.
-    let waiting = begun(ask(&node, "small", "do", "acquire busy 1")).await;
-    while count(&node, "small", Kind::Wait).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    let waiting = waits(&node, "small", "acquire busy 1", "wait").await;
     assert_eq!(run(&node, "b", "publish team first x\npublish team second x").await, "3\n2");
     assert_eq!(run(&node, "a", "release busy $").await, "ok");
-    assert_eq!(waiting.await.unwrap(), "2");
+    assert_eq!(waited(waiting).await, "2");
     while ask(&node, "small", "heard", "").await != Ok("default/b first x".to_owned()) {}
     node.close().await.unwrap();
 }
@@ -110,7 +128,8 @@ async fn a_publish_passes_a_full_mailbox_by() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_has_one_holder_and_goes_to_who_waits_in_the_order_of_arrival() {
     let disk = SimDisk::new();
-    let node = node_of(&disk, &["a", "b", "c", "d"]).await;
+    let node = node_of(&disk, &["a", "b", "c", "d", "w"]).await;
+    run(&node, "w", "join watch").await;
     assert_eq!(run(&node, "a", "acquire l 60000\nacquire l 60000\nrenew l $ 60000").await, "1\nerr: conflict\nok");
     assert_eq!(run(&node, "b", "acquire l 60000 0\nacquire l 60000 5").await, "none\nnone", "its own time");
     let theirs = "err: not-found token 1 of the lock default/l";
@@ -124,16 +143,12 @@ async fn a_lock_has_one_holder_and_goes_to_who_waits_in_the_order_of_arrival() {
         ("c", "acquire l 60000\nrelease l $\nacquire l 60000 0"),
         ("d", "acquire l 60000\nrelease l $"),
     ] {
-        let before = count(&node, actor, Kind::Wait).await;
-        waiting.push(begun(ask(&node, actor, "do", script)).await);
-        while count(&node, actor, Kind::Wait).await == before {
-            tokio::task::yield_now().await;
-        }
+        waiting.push(waits(&node, actor, script, actor).await);
     }
     assert_eq!(run(&node, "a", "release l $\nrelease l $").await, "ok\nerr: conflict");
     let mut heard = Vec::new();
     for call in waiting {
-        heard.push(call.await.unwrap());
+        heard.push(waited(call).await);
     }
     assert!(heard[0] == "2\nok" && heard[2] == "4\nok", "{heard:?}");
     // When it asked again, d held it, or had held it already.
@@ -152,53 +167,38 @@ async fn a_lock_has_one_holder_and_goes_to_who_waits_in_the_order_of_arrival() {
 async fn a_lease_that_is_over_and_a_holder_that_ends_hand_the_lock_on() {
     let (disk, clock) = (SimDisk::new(), Manual::new());
     let node = node_with(&disk, &clock).await;
-    for actor in ["a", "b", "c"] {
+    for actor in ["a", "b", "c", "w"] {
         let mut patient = coordinator(actor);
         patient.limits.deadline = None;
         node.start(patient).await.unwrap();
     }
-    let waits = async |node: &Node, actor: &str, lines: &str| {
-        let before = count(node, actor, Kind::Wait).await;
-        let (other, actor, lines) = (node.clone(), actor.to_owned(), lines.to_owned());
-        let name = actor.clone();
-        let call = tokio::spawn(async move { ask(&other, &name, "do", &lines).await });
-        while count(node, &actor, Kind::Wait).await == before {
-            tokio::task::yield_now().await;
-        }
-        call
-    };
+    run(&node, "w", "join watch").await;
     assert_eq!(run(&node, "a", "acquire l 60000").await, "1");
-    let b = waits(&node, "b", "acquire l 120000").await;
+    let b = waits(&node, "b", "acquire l 120000", "b").await;
     clock.advance(MINUTE - Duration::from_millis(1));
     assert_eq!(run(&node, "a", "renew l $ 60000").await, "ok", "still its");
     clock.advance(MINUTE - Duration::from_millis(1));
     assert_eq!(run(&node, "a", "renew l $ 60000").await, "ok");
     clock.advance(MINUTE);
-    assert_eq!(b.await.unwrap().unwrap(), "2");
+    assert_eq!(waited(b).await, "2");
     assert_eq!(run(&node, "a", "renew l $ 60000\nrelease l $").await, "err: conflict\nerr: conflict");
 
-    let c = waits(&node, "c", "acquire l 60000").await;
+    let c = waits(&node, "c", "acquire l 60000", "c").await;
     node.stop(&id("b"), "enough").await.unwrap();
-    assert_eq!(c.await.unwrap().unwrap(), "3", "the holder's end");
+    assert_eq!(waited(c).await, "3", "the holder's end");
 
     // A lease counts node time, which stands still while the node is down; then it is over for one who waits since before.
-    let a = Outgoing::new("do", &b"acquire l 60000"[..]).key("wait");
-    let waiting = tokio::spawn({
-        let (node, a) = (node.clone(), a.clone());
-        async move { node.call(&id("a"), a).await }
-    });
-    while count(&node, "a", Kind::Wait).await < 2 {
-        tokio::task::yield_now().await;
-    }
+    let waiting = waits(&node, "a", "acquire l 60000", "a").await;
     node.sync().await.unwrap();
     waiting.abort();
     let disk = power_cut(node, &disk);
     let node = node_with(&disk, &clock).await;
     assert_eq!(run(&node, "c", "renew l $ 60000").await, "ok", "it is c's still");
+    let again = Outgoing::new("do", &b"publish watch waits a\nacquire l 60000"[..]).key("a");
     let actor = id("a");
-    let call = begun(node.call(&actor, a)).await;
+    let call = begun(node.call(&actor, again)).await;
     clock.advance(MINUTE);
-    assert_eq!(call.await.unwrap(), b"4");
+    assert_eq!(call.await.unwrap(), b"1\n4");
     replayed(&node, &["a", "b", "c"]).await;
     node.close().await.unwrap();
 }
@@ -207,16 +207,13 @@ async fn a_lease_that_is_over_and_a_holder_that_ends_hand_the_lock_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_at_every_operation_a_lock_has_one_holder() {
     let disk = SimDisk::new();
-    let node = node_of(&disk, &["a", "b"]).await;
+    let node = node_of(&disk, &["a", "b", "w"]).await;
     assert_eq!(run(&node, "a", "acquire l 60000").await, "1");
-    let wait = Outgoing::new("do", &b"acquire l 60000 4000\nrenew l $ 60000"[..]).key("wait");
-    let b = id("b");
-    let waiting = begun(node.call(&b, wait.clone())).await;
-    while count(&node, "b", Kind::Wait).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    run(&node, "w", "join watch").await;
+    let waiting = waits(&node, "b", "acquire l 60000\nrenew l $ 60000", "wait").await;
     node.sync().await.unwrap();
-    drop(waiting);
+    waiting.abort();
+    let wait = Outgoing::new("do", &b"publish watch waits wait\nacquire l 60000\nrenew l $ 60000"[..]).key("wait");
     let ready = power_cut(node, &disk);
     let (mut kept, mut moved) = (0, 0);
     for operations in 0.. {
@@ -236,7 +233,7 @@ async fn cut_at_every_operation_a_lock_has_one_holder() {
             "err: conflict" => moved += 1,
             other => panic!("after {operations}: {other}"),
         }
-        assert_eq!(node.call(&id("b"), wait.clone()).await.unwrap(), b"2\nok", "after {operations}");
+        assert_eq!(node.call(&id("b"), wait.clone()).await.unwrap(), b"1\n2\nok", "after {operations}");
         assert_eq!(run(&node, "a", "acquire l 60000 0").await, "none", "after {operations}");
         replayed(&node, &["a", "b"]).await;
         node.close().await.unwrap();
@@ -250,16 +247,14 @@ async fn cut_at_every_operation_a_lock_has_one_holder() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acquired_before_a_fault_stays_and_a_wait_that_was_cut_is_forgotten() {
     let disk = SimDisk::new();
-    let node = node_of(&disk, &["a", "b"]).await;
+    let node = node_of(&disk, &["a", "b", "w"]).await;
+    run(&node, "w", "join watch").await;
     let error = ask(&node, "a", "do", "acquire l 60000\ntrap").await.unwrap_err();
     assert!(matches!(error, CallError::Faulted { committed: true, .. }), "{error}");
     assert_eq!(run(&node, "a", "acquire l 60000").await, "err: conflict", "its lease goes on");
-    let waiting = begun(ask(&node, "b", "do", "acquire l 60000")).await;
-    while count(&node, "b", Kind::Wait).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    let waiting = waits(&node, "b", "acquire l 60000", "b").await;
     node.stop_now(&id("b"), "enough").await.unwrap();
-    waiting.await.unwrap_err();
+    waiting.await.unwrap().unwrap_err();
     assert_eq!(run(&node, "a", "release l 1\nacquire l 60000 0").await, "ok\n2", "not handed to who is gone");
     replayed(&node, &["a", "b"]).await;
     node.close().await.unwrap();
@@ -282,7 +277,7 @@ async fn an_actor_without_a_journal_takes_part() {
     let waiting = begun(ask(&node, "off", "do", "publish team waits x\nacquire l 60000")).await;
     while ask(&node, "a", "heard", "").await.unwrap() != "default/off waits x" {}
     assert_eq!(run(&node, "a", "release l $").await, "ok");
-    assert_eq!(waiting.await.unwrap(), "3");
+    assert_eq!(waiting.await.unwrap(), "2\n3");
     node.close().await.unwrap();
 }
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use troupe_log::{ActorId, Batch, Table};
 
-use super::Service;
 use super::overlay::Overlay;
 use super::waits::WaitId;
+use super::{Ended, Party, Service};
 use crate::actor::message::Gate;
 use crate::boundary::{Committed, Staging};
 
@@ -132,14 +132,15 @@ impl Service for Groups {
 
     fn withdraw(&self, _: &WaitId) {}
 
-    fn ended(&self, actor: &ActorId, batch: &mut Batch) -> Option<Box<dyn Staging>> {
+    fn ended(&self, _: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
         let mut state = self.state.lock();
-        let keys: Vec<String> = state.of.get(actor)?.iter().cloned().collect();
+        let Some(keys) = state.of.get(end.actor) else { return Vec::new() };
+        let keys: Vec<String> = keys.iter().cloned().collect();
         for key in &keys {
             batch.delete(Table::GROUPS, key.as_bytes());
-            state.stage(key, actor, false);
+            state.stage(key, end.actor, false);
         }
-        Some(Box::new(self.change(keys, actor)))
+        vec![Box::new(self.change(keys, end.actor))]
     }
 }
 

@@ -13,7 +13,7 @@ use troupe_log::{ActorId, Batch, Table};
 
 use super::overlay::Overlay;
 use super::waits::WaitId;
-use super::{Service, Which};
+use super::{End, Ended, Party, Service, Which};
 use crate::actor::message::Gate;
 use crate::boundary::{Committed, Staging};
 
@@ -375,24 +375,25 @@ impl Service for KeyValues {
 
     fn withdraw(&self, _: &WaitId) {}
 
-    fn ended(&self, actor: &ActorId, batch: &mut Batch) -> Option<Box<dyn Staging>> {
+    fn ended(&self, _: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
         let mut state = self.state.lock();
-        if !state.counts.contains_key(actor.as_str()) {
-            return None;
+        // Another life of the actor finds what the one before has kept.
+        if end.how == End::Fresh || !state.counts.contains_key(end.actor.as_str()) {
+            return Vec::new();
         }
-        let mine = |id: &&StoreId| matches!(id, StoreId::Own(owner, _) if owner == actor);
+        let mine = |id: &&StoreId| matches!(id, StoreId::Own(owner, _) if owner == end.actor);
         let stores: Vec<StoreId> = state.stores.keys().filter(mine).cloned().collect();
-        let mut changes = Vec::with_capacity(stores.len());
+        let mut changes: Vec<Box<dyn Staging>> = Vec::with_capacity(stores.len());
         for id in stores {
             let Some(store) = state.stores.get_mut(&id) else { continue };
             let keys: Vec<String> = store.pairs.keys_from("").map(str::to_owned).collect();
             for key in &keys {
                 batch.delete(Table::KEYVALUE, &id.row(key));
-                store.pairs.stage(key, actor, None);
+                store.pairs.stage(key, end.actor, None);
             }
-            changes.push(self.change(&id, actor, keys, 0));
+            changes.push(Box::new(self.change(&id, end.actor, keys, 0)));
         }
-        Some(Box::new(Ended(changes)))
+        changes
     }
 }
 
@@ -438,17 +439,6 @@ impl Drop for Change {
     fn drop(&mut self) {
         if !self.done {
             self.over(None);
-        }
-    }
-}
-
-/// All that an actor had.
-struct Ended(Vec<Change>);
-
-impl Staging for Ended {
-    fn commit(self: Box<Self>, committed: &Committed<'_>) {
-        for change in self.0 {
-            Box::new(change).commit(committed);
         }
     }
 }

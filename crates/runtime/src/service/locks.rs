@@ -12,7 +12,7 @@ use troupe_log::codec::{Reader, put_str, put_u8, put_u64};
 use troupe_log::{ActorId, Batch, NodeTime, Table};
 
 use super::waits::WaitId;
-use super::{Party, Service, Which};
+use super::{Ended, Party, Service, Which};
 use crate::actor::message::Gate;
 use crate::boundary::{Committed, Staging};
 
@@ -282,8 +282,6 @@ enum What {
     Free { now: NodeTime, of: ActorId, tokens: Vec<(ActorId, u64)> },
     /// Leases that are over at `now` end, and who waits for what nobody holds is served.
     Sweep { now: NodeTime },
-    /// An actor's life ends: what it holds is free. Who waits for it is served right after.
-    End { of: ActorId },
     /// Committed.
     Done,
 }
@@ -323,12 +321,6 @@ impl Staging for Change {
                     moves.push(state.hand_over(name, None, *now, &mut newest, batch));
                 }
             }
-            What::End { of } => {
-                for name in state.of.get(of).into_iter().flatten() {
-                    batch.delete(Table::LOCKS, name.as_str().as_bytes());
-                    moves.push(Move { name: name.clone(), to: None });
-                }
-            }
             What::Done => {}
         }
     }
@@ -340,7 +332,7 @@ impl Staging for Change {
         match what {
             What::Ask { name, waiter, .. } => state.queue(&name, waiter),
             What::Renew { name, held } => state.set(&name, Some(held)),
-            What::Free { .. } | What::Sweep { .. } | What::End { .. } | What::Done => {}
+            What::Free { .. } | What::Sweep { .. } | What::Done => {}
         }
         for moved in std::mem::take(&mut self.moves) {
             state.moved(moved, committed);
@@ -428,9 +420,15 @@ impl Service for Locks {
         self.state.lock().unqueue(wait);
     }
 
-    fn ended(&self, actor: &ActorId, _: &mut Batch) -> Option<Box<dyn Staging>> {
-        self.state.lock().of.get(actor)?;
-        Some(Box::new(self.change(What::End { of: actor.clone() })))
+    fn ended(&self, node: &dyn Party, end: &Ended<'_>, _: &mut Batch) -> Vec<Box<dyn Staging>> {
+        let state = self.state.lock();
+        let names = state.of.get(end.actor).into_iter().flatten();
+        let held = names.filter_map(|name| Some((name.clone(), state.locks.get(name)?.held.as_ref()?.token)));
+        let tokens: Vec<(ActorId, u64)> = held.collect();
+        match tokens.is_empty() {
+            true => Vec::new(),
+            false => vec![Box::new(self.change(What::Free { now: node.now(), of: end.actor.clone(), tokens }))],
+        }
     }
 
     fn next_due(&self) -> Option<NodeTime> {

@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 use troupe_log::codec::{Reader, put_str, put_u8, put_u32};
 use troupe_log::{ActorId, Batch, Table};
 
-use super::Service;
 use super::overlay::Overlay;
 use super::waits::WaitId;
+use super::{Ended, Party, Service};
 use crate::actor::message::Gate;
 use crate::boundary::{Committed, Staging};
 
@@ -199,14 +199,15 @@ impl Service for Registry {
 
     fn withdraw(&self, _: &WaitId) {}
 
-    fn ended(&self, actor: &ActorId, batch: &mut Batch) -> Option<Box<dyn Staging>> {
+    fn ended(&self, _: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
         let mut state = self.state.lock();
-        let names: Vec<String> = state.of.get(actor)?.iter().cloned().collect();
+        let Some(names) = state.of.get(end.actor) else { return Vec::new() };
+        let names: Vec<String> = names.iter().cloned().collect();
         for name in &names {
             batch.delete(Table::REGISTRY, name.as_bytes());
-            state.stage(name, actor, None);
+            state.stage(name, end.actor, None);
         }
-        Some(Box::new(self.change(names, actor)))
+        vec![Box::new(self.change(names, end.actor))]
     }
 }
 
