@@ -176,3 +176,28 @@ impl Drop for Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::tests::{commit, id};
+
+    #[test]
+    fn a_join_is_seen_by_others_when_it_is_committed_and_the_last_place_is_kept_for_it() {
+        let (groups, group, mut batch) = (Groups::default(), id("team"), Batch::new());
+        for n in 1..MAX_MEMBERS {
+            assert!(groups.restore(key(&group, &id(&format!("m{n}"))).as_bytes(), &[VERSION]));
+        }
+        let joins = groups.join(&group, &id("a"), &mut batch).unwrap().unwrap();
+        assert_eq!(groups.members(&group, &id("a")).0.len(), MAX_MEMBERS);
+        assert_eq!(groups.members(&group, &id("b")).0.len(), MAX_MEMBERS - 1);
+        assert_eq!(groups.join(&group, &id("b"), &mut batch).err(), Some(Full::Members));
+        drop(joins);
+        let joins = groups.join(&group, &id("b"), &mut batch).unwrap().unwrap();
+        assert_eq!(groups.join(&group, &id("a"), &mut batch).err(), Some(Full::Members));
+        commit(vec![Box::new(joins)]);
+        let (members, _) = groups.members(&group, &id("a"));
+        assert!(members.contains(&id("b")) && !members.contains(&id("a")));
+        assert!(members.is_sorted());
+    }
+}

@@ -554,3 +554,86 @@ pub fn updated(completion: &[u8]) -> Option<(StoreId, String, Updated)> {
     input.finish().ok()?;
     Some((id, key.to_owned(), updated))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::tests::{commit, id};
+    use troupe_log::{Incarnation, Seq};
+
+    fn set(stores: &KeyValues, store: &StoreId, me: &str, key: &str, value: &[u8]) -> Result<Box<Change>, Full> {
+        let mut batch = Batch::new();
+        let change = stores.set(store, &id(me), key, Some(value.to_vec()), &mut batch)?;
+        assert!(batch.bytes().ends_with(value));
+        Ok(Box::new(change.unwrap()))
+    }
+
+    fn get(stores: &KeyValues, store: &StoreId, me: &str) -> Option<Vec<u8>> {
+        stores.get(store, &id(me), "k").0.map(|value| value.to_vec())
+    }
+
+    fn ask(stores: &KeyValues, store: &StoreId, me: &str, update: Update) -> Box<Deciding> {
+        let wait = WaitId { actor: id(me), incarnation: Incarnation(1), seq: Seq(1) };
+        Box::new(stores.ask(store, "k", update, &wait, true))
+    }
+
+    #[test]
+    fn the_later_commit_wins_and_an_update_sees_what_is_committed_at_its_own() {
+        let (stores, store) = (KeyValues::default(), StoreId::Shared(id("shared")));
+        let (a, b) = (set(&stores, &store, "a", "k", b"1").unwrap(), set(&stores, &store, "b", "k", b"2").unwrap());
+        assert_eq!((get(&stores, &store, "a"), get(&stores, &store, "c")), (Some(b"1".to_vec()), None));
+        // Asked for while both are staged, decided behind them.
+        let add = ask(&stores, &store, "c", Update::Add(Delta::Signed(5)));
+        commit(vec![b]);
+        assert_eq!(get(&stores, &store, "a"), Some(b"1".to_vec()), "its own");
+        commit(vec![a]);
+        commit(vec![add]);
+        assert_eq!(get(&stores, &store, "b"), Some(b"6".to_vec()));
+
+        let (version, _) = stores.version(&store, &id("a"), "k");
+        let swap = |me| ask(&stores, &store, me, Update::Swap { version, value: me.as_bytes().into() });
+        let (first, second) = (swap("a"), swap("b"));
+        commit(vec![second]);
+        commit(vec![first]);
+        assert_eq!(get(&stores, &store, "c"), Some(b"b".to_vec()), "the first to commit");
+    }
+
+    #[test]
+    fn what_is_dropped_never_was_and_gives_its_room_back() {
+        let (stores, store) = (KeyValues::default(), StoreId::Own(id("a"), "default".to_owned()));
+        let half = vec![b'x'; MAX_STORE / 2];
+        let staged = set(&stores, &store, "a", "k", &half).unwrap();
+        assert_eq!(set(&stores, &store, "a", "l", &half).err(), Some(Full::Store));
+        drop(staged);
+        assert_eq!(get(&stores, &store, "a"), None);
+        assert!(stores.state.lock().stores.is_empty(), "an empty store is none");
+        commit(vec![set(&stores, &store, "a", "k", &half).unwrap()]);
+        let fits = MAX_STORE - size("k", half.len()) - size("l", 0);
+        assert_eq!(set(&stores, &store, "a", "l", &half[..fits + 1]).err(), Some(Full::Store));
+        commit(vec![set(&stores, &store, "a", "l", &half[..fits]).unwrap()]);
+        let staged = stores.set(&store, &id("a"), "k", None, &mut Batch::new()).unwrap().unwrap();
+        assert_eq!(set(&stores, &store, "a", "m", b"").err(), Some(Full::Store), "not free before the commit");
+        commit(vec![Box::new(staged)]);
+        assert!(set(&stores, &store, "a", "m", b"").is_ok());
+        assert_eq!(stores.state.lock().stores[&store].staged, 0);
+    }
+
+    #[test]
+    fn a_row_names_its_store_and_key() {
+        for (store, key) in [
+            (StoreId::Own(id("ns/a"), "default".to_owned()), "k"),
+            (StoreId::Own(id("a"), "x".to_owned()), "with\0zero"),
+            (StoreId::Shared(id("ns/shared")), ""),
+        ] {
+            assert_eq!(StoreId::from_row(&store.row(key)), Some((store, key)));
+        }
+        assert_eq!(StoreId::from_row(b"x"), None);
+        for updated in
+            [Updated::Number("7".to_owned()), Updated::Swapped, Updated::Changed, Updated::Refused(String::new())]
+        {
+            let bytes = encode(&StoreId::Shared(id("s")), "k", &updated);
+            assert_eq!(super::updated(&bytes), Some((StoreId::Shared(id("s")), "k".to_owned(), updated)));
+            assert_eq!(super::updated(&bytes[..bytes.len() - 1]), None);
+        }
+    }
+}

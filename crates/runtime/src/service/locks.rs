@@ -439,3 +439,77 @@ impl Service for Locks {
         node.commit(Batch::new(), vec![Box::new(self.change(What::Sweep { now }))]).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{NodeClock, SystemClock};
+    use crate::service::tests::{commit_to, id};
+    use crate::service::timers::Timers;
+    use crate::service::waits::Waits;
+    use troupe_log::{Incarnation, Seq};
+
+    struct Node {
+        locks: Locks,
+        waits: Waits,
+        timers: Timers,
+    }
+
+    impl Node {
+        fn new() -> Node {
+            let clock = NodeClock::new(Arc::new(SystemClock::default()), NodeTime(0));
+            Node { locks: Locks::default(), waits: Waits::new(clock.clone()), timers: Timers::new(clock) }
+        }
+
+        fn ask(&self, actor: &str, now: u64) -> WaitId {
+            let wait = WaitId { actor: id(actor), incarnation: Incarnation(1), seq: Seq(now) };
+            let waiter = Waiter { wait: wait.clone(), lease: 10, durable: true };
+            self.commit(self.locks.ask(&id("l"), waiter, NodeTime(now)));
+            wait
+        }
+
+        fn commit(&self, change: Change) {
+            commit_to(vec![Box::new(change)], &self.waits, &self.timers);
+        }
+
+        fn sweep(&self, now: u64) {
+            self.commit(self.locks.change(What::Sweep { now: NodeTime(now) }));
+        }
+
+        fn token(&self, wait: &WaitId) -> Option<u64> {
+            self.waits.take(wait).and_then(|completion| token(&completion.bytes))
+        }
+    }
+
+    #[test]
+    fn a_lease_that_is_being_renewed_does_not_end_meanwhile() {
+        let node = Node::new();
+        let (a, b) = (node.ask("a", 0), node.ask("b", 1));
+        assert_eq!((node.token(&a), node.token(&b)), (Some(1), None));
+        let (name, me) = (id("l"), id("a"));
+        let renews = node.locks.renew(&name, &me, 1, NodeTime(19), NodeTime(9)).unwrap();
+        node.sweep(10);
+        assert_eq!(node.token(&b), None, "it was told that the lock is renewed");
+        node.commit(renews);
+        node.sweep(18);
+        assert_eq!(node.token(&b), None);
+        // One that is not committed was no renewal.
+        drop(node.locks.renew(&name, &me, 1, NodeTime(29), NodeTime(18)).unwrap());
+        node.sweep(19);
+        assert_eq!(node.token(&b), Some(2));
+        assert_eq!(node.locks.release(&name, &me, 1, NodeTime(20)).err(), Some(Lost::Stale));
+    }
+
+    #[test]
+    fn who_gives_up_is_passed_by_and_a_lock_that_nobody_has_leaves_nothing() {
+        let node = Node::new();
+        let (_, b, c) = (node.ask("a", 0), node.ask("b", 1), node.ask("c", 2));
+        node.locks.withdraw(&b);
+        node.commit(node.locks.release(&id("l"), &id("a"), 1, NodeTime(3)).unwrap());
+        assert_eq!((node.token(&b), node.token(&c)), (None, Some(2)));
+        node.commit(node.locks.release(&id("l"), &id("c"), 2, NodeTime(4)).unwrap());
+        let state = node.locks.state.lock();
+        assert!(state.locks.is_empty() && state.of.is_empty() && state.dues.is_empty() && state.waits.is_empty());
+        assert_eq!(state.token, 2);
+    }
+}

@@ -225,3 +225,37 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::Committed;
+    use crate::env::{NodeClock, SystemClock};
+
+    pub(super) fn id(name: &str) -> ActorId {
+        ActorId::parse(name).unwrap()
+    }
+
+    /// Commits what a step has staged. Returns its batch.
+    pub(super) fn commit(changes: Vec<Box<dyn Staging>>) -> Batch {
+        let clock = NodeClock::new(Arc::new(SystemClock::default()), NodeTime(0));
+        let (waits, timers) = (waits::Waits::new(clock.clone()), timers::Timers::new(clock));
+        commit_to(changes, &waits, &timers)
+    }
+
+    /// The same where completions are looked at.
+    pub(super) fn commit_to(
+        mut changes: Vec<Box<dyn Staging>>,
+        waits: &waits::Waits,
+        timers: &timers::Timers,
+    ) -> Batch {
+        let mut batch = Batch::new();
+        for change in &mut changes {
+            change.prepare(&mut batch);
+        }
+        for change in changes {
+            change.commit(&Committed { gate: Gate::default(), waits, timers });
+        }
+        batch
+    }
+}

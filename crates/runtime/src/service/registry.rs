@@ -247,6 +247,7 @@ impl Drop for Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::tests::{commit, id};
 
     #[test]
     fn a_row_reads_back_and_cut_bytes_do_not() {
@@ -257,5 +258,25 @@ mod tests {
         for cut in 0..value.len() {
             assert_eq!(decode(&value[..cut]), None);
         }
+    }
+
+    #[test]
+    fn a_name_has_one_owner_from_the_moment_at_which_a_step_takes_it() {
+        let (registry, mut batch) = (Registry::default(), Batch::new());
+        let (a, b, name) = (id("a"), id("b"), id("printer"));
+        let taken = registry.register(&name, &a, Vec::new(), &mut batch).unwrap();
+        assert_eq!(registry.lookup(&name, &b).0, None, "not committed");
+        assert_eq!(registry.lookup(&name, &a).0.unwrap().actor, a);
+        assert_eq!(registry.register(&name, &b, Vec::new(), &mut batch).err(), Some(Refused::Taken));
+        drop(taken);
+        let taken = registry.register(&name, &b, Vec::new(), &mut batch).unwrap();
+        commit(vec![Box::new(taken)]);
+        assert_eq!(registry.lookup(&name, &a).0.unwrap().actor, b);
+        // Given up and not committed, it is its owner's still.
+        let given_up = registry.unregister(&name, &b, &mut batch).unwrap();
+        assert_eq!(registry.lookup(&name, &b).0, None);
+        assert_eq!(registry.register(&name, &a, Vec::new(), &mut batch).err(), Some(Refused::Taken));
+        commit(vec![Box::new(given_up)]);
+        assert!(registry.register(&name, &a, Vec::new(), &mut batch).is_ok());
     }
 }
