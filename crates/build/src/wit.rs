@@ -59,6 +59,9 @@ const PACKAGES: &[Package] = &[
         needs: &["wasi:io", "wasi:clocks"],
     },
     Package { name: "wasi:cli", folder: "wasi-cli", files: wit!["deps/cli.wit"], needs: WASI_ALL },
+    Package { name: "wasi:keyvalue", folder: "wasi-keyvalue", files: wit!["deps/keyvalue.wit"], needs: &[] },
+    Package { name: "wasi:logging", folder: "wasi-logging", files: wit!["deps/logging.wit"], needs: &[] },
+    Package { name: "wasi:config", folder: "wasi-config", files: wit!["deps/config.wit"], needs: &[] },
 ];
 
 /// A project's WIT, complete, and the world that it builds for.

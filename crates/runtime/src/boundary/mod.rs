@@ -34,7 +34,7 @@ pub use guest::{
     About, Answering, Claim, Guest, Level, OPEN_TURNS, Reserved, Services, Staged, TimerChange, Turn, inbox_key,
     put_inbox_key,
 };
-pub use interface::{AsyncHost, Begun, Bytes, Extra, Interface, Wait};
+pub use interface::{AsyncHost, Begun, Bytes, Extra, Interface, Params, Results, Wait};
 pub use limiter::Limiter;
 pub use recordable::{DecodeError, Handle, MapResource, Recordable};
 pub(crate) use recorder::exit_code;

@@ -2,7 +2,7 @@
 
 use troupe_log::{ActorId, NodeTime};
 
-use super::types::Error;
+pub use super::types::Error;
 use crate::boundary::Guest;
 use crate::manifest::{ActorPattern, covers};
 
@@ -45,6 +45,18 @@ pub fn check_message(message_type: &str, headers: &[(String, String)]) -> Result
     match headers.iter().find(|(name, _)| name.starts_with("troupe-")) {
         Some((name, _)) => Err(Error::InvalidArgument(format!("the header `{name}` is the runtime's own"))),
         None => Ok(()),
+    }
+}
+
+/// Bytes that one step may put into its batch by what it asks of services, so that nothing which multiplies what a guest says
+/// (a publish to many, writes without a journal) grows without end. A batch of the log holds 1 GiB.
+pub const MAX_STEP: usize = 128 << 20;
+
+/// An error if the step in hand has no room for so many bytes more.
+pub fn room(guest: &mut Guest, bytes: usize) -> Result<(), Error> {
+    match guest.batch().bytes().len().saturating_add(bytes) > MAX_STEP {
+        true => Err(Error::ResourceExhausted(format!("max-step = {MAX_STEP} bytes"))),
+        false => Ok(()),
     }
 }
 

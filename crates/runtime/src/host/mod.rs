@@ -6,11 +6,14 @@
 
 pub mod bind;
 pub mod common;
+pub mod groups;
 // The interface is called so.
 #[allow(clippy::module_inception)]
 pub mod host;
+pub mod locks;
 pub mod messaging;
 pub mod processes;
+pub mod registry;
 pub mod types;
 pub mod wasi;
 
@@ -23,6 +26,9 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     messaging::link(boundary)?;
     processes::link(boundary)?;
     bind::link(boundary);
+    groups::link(boundary)?;
+    locks::link(boundary)?;
+    registry::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

@@ -7,6 +7,11 @@
 pub mod asks;
 pub mod bonds;
 pub mod deadletters;
+pub mod groups;
+pub mod keyvalue;
+pub mod locks;
+pub mod overlay;
+pub mod registry;
 pub mod timers;
 pub mod waits;
 
@@ -143,6 +148,14 @@ pub struct Shared {
     pub asks: asks::Asks,
     /// Links and monitors.
     pub bonds: bonds::Bonds,
+    /// Groups of actors.
+    pub groups: groups::Groups,
+    /// Locks.
+    pub locks: locks::Locks,
+    /// Names of actors.
+    pub registry: registry::Registry,
+    /// Key-value stores.
+    pub keyvalue: keyvalue::KeyValues,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
@@ -152,14 +165,25 @@ pub struct Shared {
 
 impl Shared {
     /// All of them, by number.
-    pub fn all(&self) -> [(Which, &dyn Service); 2] {
-        [(Which::Asks, &self.asks), (Which::Bonds, &self.bonds)]
+    pub fn all(&self) -> [(Which, &dyn Service); 6] {
+        [
+            (Which::Asks, &self.asks),
+            (Which::Bonds, &self.bonds),
+            (Which::Groups, &self.groups),
+            (Which::Locks, &self.locks),
+            (Which::Registry, &self.registry),
+            (Which::KeyValue, &self.keyvalue),
+        ]
     }
 
     /// The service that keeps its rows in this table.
     pub fn of_table(&self, table: Table) -> Option<&dyn Service> {
         match table {
             Table::BONDS => Some(&self.bonds),
+            Table::GROUPS => Some(&self.groups),
+            Table::LOCKS => Some(&self.locks),
+            Table::REGISTRY => Some(&self.registry),
+            Table::KEYVALUE => Some(&self.keyvalue),
             _ => None,
         }
     }
@@ -199,5 +223,39 @@ impl Shared {
         if !resuming.is_empty() {
             resuming.remove(actor);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::Committed;
+    use crate::env::{NodeClock, SystemClock};
+
+    pub(super) fn id(name: &str) -> ActorId {
+        ActorId::parse(name).unwrap()
+    }
+
+    /// Commits what a step has staged. Returns its batch.
+    pub(super) fn commit(changes: Vec<Box<dyn Staging>>) -> Batch {
+        let clock = NodeClock::new(Arc::new(SystemClock::default()), NodeTime(0));
+        let (waits, timers) = (waits::Waits::new(clock.clone()), timers::Timers::new(clock));
+        commit_to(changes, &waits, &timers)
+    }
+
+    /// The same where completions are looked at.
+    pub(super) fn commit_to(
+        mut changes: Vec<Box<dyn Staging>>,
+        waits: &waits::Waits,
+        timers: &timers::Timers,
+    ) -> Batch {
+        let mut batch = Batch::new();
+        for change in &mut changes {
+            change.prepare(&mut batch);
+        }
+        for change in changes {
+            change.commit(&Committed { gate: Gate::default(), waits, timers });
+        }
+        batch
     }
 }

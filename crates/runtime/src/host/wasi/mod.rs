@@ -1,4 +1,4 @@
-//! WASI 0.2: cli, clocks, filesystem, io, random; sockets are denied.
+//! WASI 0.2: cli, clocks, filesystem, io, random; sockets are denied. Of the drafts keyvalue, logging and config.
 //!
 //! Owns what stands behind a guest's WASI imports. Each function is registered once, under the newest version, which serves
 //! every 0.2 guest; what touches files and streams is delegated to wasmtime-wasi, time and randomness are the node's. What
@@ -6,10 +6,13 @@
 
 mod cli;
 mod clocks;
+mod config;
 mod files;
 mod filesystem;
 mod io;
+mod keyvalue;
 mod lines;
+mod logging;
 mod random;
 mod sockets;
 #[cfg(test)]
@@ -41,6 +44,9 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     cli::link(boundary)?;
     filesystem::link(boundary)?;
     sockets::link(boundary);
+    keyvalue::link(boundary)?;
+    logging::link(boundary)?;
+    config::link(boundary)?;
     Ok(())
 }
 

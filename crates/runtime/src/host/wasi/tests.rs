@@ -11,6 +11,14 @@ const WORLD: &str = "
         import troupe:actor/host@0.1.0;
         import troupe:actor/messaging@0.1.0;
         import troupe:actor/processes@0.1.0;
+        import troupe:actor/groups@0.1.0;
+        import troupe:actor/locks@0.1.0;
+        import troupe:actor/registry@0.1.0;
+        include wasi:keyvalue/imports@0.2.0-draft2;
+        include wasi:keyvalue/imports@0.2.0-draft;
+        include wasi:logging/imports@0.1.0-draft;
+        include wasi:config/imports@0.2.0-rc.1;
+        include wasi:config/imports@0.2.0-draft;
     }";
 
 /// Interfaces of which a part is registered so far.
@@ -19,8 +27,9 @@ const UNFINISHED: &[&str] = &[];
 /// A component of a world that may name every interface of `wit/`.
 fn component(engine: &wasmtime::Engine, world: &str) -> wasmtime::component::Component {
     let wit = dummy::wit();
-    let packages = ["io", "random", "clocks", "filesystem", "sockets", "cli"];
-    let mut paths: Vec<_> = packages.iter().map(|name| wit.join(format!("deps/{name}.wit"))).collect();
+    let wasi = ["io", "random", "clocks", "filesystem", "sockets", "cli"];
+    let drafts = ["keyvalue", "keyvalue-draft", "logging", "config", "config-draft"];
+    let mut paths: Vec<_> = wasi.iter().chain(&drafts).map(|name| wit.join(format!("deps/{name}.wit"))).collect();
     paths.push(wit.join("troupe-actor"));
     dummy::component(engine, &paths, world)
 }
