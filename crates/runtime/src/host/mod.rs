@@ -10,6 +10,7 @@ pub mod common;
 pub mod host;
 pub mod messaging;
 pub mod processes;
+pub mod tuplespace;
 pub mod types;
 pub mod wasi;
 
@@ -21,6 +22,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     host::link(boundary)?;
     messaging::link(boundary)?;
     processes::link(boundary)?;
+    tuplespace::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

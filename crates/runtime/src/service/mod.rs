@@ -7,6 +7,7 @@
 pub mod asks;
 pub mod bonds;
 pub mod deadletters;
+pub mod spaces;
 pub mod timers;
 pub mod waits;
 
@@ -143,6 +144,8 @@ pub struct Shared {
     pub asks: asks::Asks,
     /// Links and monitors.
     pub bonds: bonds::Bonds,
+    /// Tuple spaces.
+    pub spaces: spaces::Spaces,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
@@ -152,14 +155,15 @@ pub struct Shared {
 
 impl Shared {
     /// All of them, by number.
-    pub fn all(&self) -> [(Which, &dyn Service); 2] {
-        [(Which::Asks, &self.asks), (Which::Bonds, &self.bonds)]
+    pub fn all(&self) -> [(Which, &dyn Service); 3] {
+        [(Which::Asks, &self.asks), (Which::Spaces, &self.spaces), (Which::Bonds, &self.bonds)]
     }
 
     /// The service that keeps its rows in this table.
     pub fn of_table(&self, table: Table) -> Option<&dyn Service> {
         match table {
             Table::BONDS => Some(&self.bonds),
+            Table::SPACES => Some(&self.spaces),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ const WORLD: &str = "
         import troupe:actor/host@0.1.0;
         import troupe:actor/messaging@0.1.0;
         import troupe:actor/processes@0.1.0;
+        import troupe:actor/tuplespace@0.1.0;
     }";
 
 /// Interfaces of which a part is registered so far.
