@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::facts::Facts;
 
 /// The rows that a run must have, in the order of the table.
-pub const ROWS: [&str; 11] = [
+pub const ROWS: [&str; 13] = [
     "call-on-node",
     "call-from-thread",
     "cast-off",
@@ -23,6 +23,8 @@ pub const ROWS: [&str; 11] = [
     "memory-idle-actor",
     "replay",
     "start-python",
+    "tuples-off",
+    "tuples-durable",
 ];
 
 /// On which side of its target a value must be.

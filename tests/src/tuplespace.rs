@@ -19,6 +19,7 @@ pub fn user(name: &str) -> ActorSpec {
     let mut spec = spec(name, "tuples");
     spec.grants.tuplespace = Some(TupleSpaces { spaces: vec![ActorPattern::parse("*").unwrap()], read: Vec::new() });
     spec.limits.deadline = None;
+    spec.supervision.max_restarts = 1000;
     spec
 }
 
@@ -267,7 +268,6 @@ async fn tuplespace_a_waiter_gets_what_the_fault_of_another_gave_back() {
     // It takes the tuple in a step that is open for as long as it computes, then runs out of fuel.
     let mut greedy = user("greedy");
     greedy.limits.fuel = 400_000_000;
-    greedy.supervision.max_restarts = 1000;
     node.start(greedy).await.unwrap();
     let taking = tokio::spawn({
         let node = node.node.clone();
@@ -377,6 +377,7 @@ async fn tuplespace_compare_and_swap_loses_no_increment() {
     let error = ask(&node, "a", "do", "compare-and-swap|n|i:100|i:101\ntrap").await.unwrap_err();
     assert!(matches!(error, CallError::Faulted { committed: true, .. }), "{error}");
     let waiting = parked(&node, "b", "take-blocking|n|i:500|").await;
+    node.sync().await.unwrap();
     let node = Watched::on(&{
         drop(waiting);
         power_cut(node.node, &disk)

@@ -7,3 +7,4 @@ pub mod memory;
 pub mod replay;
 pub mod spawn;
 pub mod start;
+pub mod tuples;

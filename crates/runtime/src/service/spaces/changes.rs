@@ -67,12 +67,16 @@ impl Place {
 
     /// Gives a tuple that will be everybody's to those who wait for it. `batch` is the one that makes it so.
     pub(super) fn offer(&self, id: u64, batch: &mut Batch) -> Served {
+        self.offer_in(&mut self.space.lock(), id, batch)
+    }
+
+    fn offer_in(&self, state: &mut State, id: u64, batch: &mut Batch) -> Served {
         let mut served = Served { place: self.clone(), to: Vec::new() };
-        let mut state = self.space.lock();
-        let arrivals = match state.slots.get(&id) {
-            Some(slot) => state.waiters_for(&slot.value),
-            None => return served,
-        };
+        let Some(slot) = state.slots.get(&id) else { return served };
+        let arrivals = state.waiters_for(&slot.value);
+        if arrivals.is_empty() || slot.lease.is_some_and(|lease| lease <= self.common.now()) {
+            return served;
+        }
         for arrival in arrivals {
             let takes = state.waiters.get(&arrival).is_some_and(|waiter| waiter.takes);
             if !takes && batch.bytes().len() > MAX_BATCH {
@@ -643,13 +647,16 @@ impl Staging for Sweep {
         };
         for ((lease, id), space) in over {
             let place = self.place(space);
-            let ends = place.space.lock().slots.get(&id).is_some_and(|slot| {
+            let mut state = place.space.lock();
+            let ends = state.slots.get(&id).is_some_and(|slot| {
                 // One that is taken, changed or renewed comes again when that is over.
                 slot.free() && slot.renewing == 0 && slot.lease == Some(lease)
             });
             if ends {
                 batch.delete_with(Table::SPACES, |out| rows::put_entry_key(out, &place.space.name, id));
-                self.over.push(Take::new(place, id, None));
+                state.take(id, Taken::Step, None);
+                drop(state);
+                self.over.push(Take::held(place, id));
             }
         }
         let returned: Vec<_> = {
@@ -659,19 +666,13 @@ impl Staging for Sweep {
         };
         for (space, id) in returned {
             let place = self.place(space);
-            {
-                let mut state = place.space.lock();
-                let Some(slot) = state.slots.get_mut(&id).filter(|slot| slot.taken == Taken::Returned) else {
-                    continue;
-                };
-                slot.taken = Taken::No;
-                let over = slot.lease.is_some_and(|lease| lease <= self.now);
-                state.show(id);
-                if over {
-                    continue;
-                }
-            }
-            self.served.push(place.offer(id, batch));
+            let mut state = place.space.lock();
+            let Some(slot) = state.slots.get_mut(&id).filter(|slot| slot.taken == Taken::Returned) else { continue };
+            slot.taken = Taken::No;
+            state.show(id);
+            let served = place.offer_in(&mut state, id, batch);
+            drop(state);
+            self.served.push(served);
         }
         let hungry: Vec<_> = {
             let mut hungry = self.common.hungry.lock();
@@ -680,20 +681,20 @@ impl Staging for Sweep {
         };
         for (space, arrival) in hungry {
             let place = self.place(space);
+            let mut served = Vec::new();
+            let mut state = place.space.lock();
             // Others who came before may be served first; then it looks for another.
-            loop {
-                let found = {
-                    let mut state = place.space.lock();
-                    let Some(waiter) = state.waiters.get(&arrival).cloned() else { break };
-                    state.find(&waiter.pattern, None, self.now, None)
-                };
-                let Some(id) = found else { break };
+            while let Some(waiter) = state.waiters.get(&arrival).cloned()
+                && let Some(id) = state.find(&waiter.pattern, None, self.now, None)
+            {
                 if batch.bytes().len() > MAX_BATCH {
-                    self.common.hungry.lock().push((place.space, arrival));
+                    self.common.hungry.lock().push((place.space.clone(), arrival));
                     break;
                 }
-                self.served.push(place.offer(id, batch));
+                served.push(place.offer_in(&mut state, id, batch));
             }
+            drop(state);
+            self.served.append(&mut served);
         }
     }
 

@@ -105,6 +105,11 @@ impl Common {
         self.node.get().and_then(Weak::upgrade)
     }
 
+    /// Node time now; the beginning of it where there is no node.
+    pub fn now(&self) -> NodeTime {
+        self.node().map_or(NodeTime(0), |node| node.node_time())
+    }
+
     /// Has the node look at what is due at `at`.
     pub fn wake(&self, at: NodeTime) {
         if let Some(node) = self.node() {

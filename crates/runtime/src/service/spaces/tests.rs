@@ -180,11 +180,14 @@ fn a_take_by_first_field_out_of_a_million_looks_at_one_tuple() {
         let mut state = place.space.lock();
         let ids = (0..1_000_000).map(|first| {
             let id = bench.spaces.common.id();
+            state.bytes += cost(&tuple(first, 7));
             state.slots.insert(id, Slot::restored(tuple(first, 7), None));
             state.show(id);
             id
         });
-        ids.collect()
+        let ids = ids.collect();
+        bench.spaces.common.bytes.store(state.bytes, Relaxed);
+        ids
     };
     let visited = |bench: &Bench| bench.spaces.there(&id("s")).unwrap().space.lock().visited;
     let before = visited(&bench);
