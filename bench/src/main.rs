@@ -20,7 +20,7 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, memory, replay, requests, spawn, start};
+use crate::rows::{calls, casts, durable, memory, replay, requests, spawn, start, tuples};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -66,6 +66,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("request", |setup| Ok(vec![requests::asked(setup)?, requests::asked_durably(setup)?])),
     ("ring-off ring-buffered", requests::ring),
     ("spawn-by-actor", |setup| Ok(vec![requests::spawned(setup)?])),
+    ("tuples-off tuples-durable", tuples::both),
 ];
 
 fn main() -> ExitCode {

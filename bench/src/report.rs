@@ -28,6 +28,8 @@ pub const ROWS: &[&str] = &[
     "ring-off",
     "ring-buffered",
     "spawn-by-actor",
+    "tuples-off",
+    "tuples-durable",
 ];
 
 /// On which side of its target a value must be.

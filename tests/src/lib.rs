@@ -46,6 +46,8 @@ mod seen;
 mod stopping;
 mod support;
 mod timers;
+mod tuplespace;
+mod tuplespace_crash;
 mod typed;
 mod waits;
 mod wasi_calls;

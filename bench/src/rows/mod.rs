@@ -8,3 +8,4 @@ pub mod replay;
 pub mod requests;
 pub mod spawn;
 pub mod start;
+pub mod tuples;

@@ -14,6 +14,7 @@ pub mod locks;
 pub mod messaging;
 pub mod processes;
 pub mod registry;
+pub mod tuplespace;
 pub mod types;
 pub mod wasi;
 
@@ -29,6 +30,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     groups::link(boundary)?;
     locks::link(boundary)?;
     registry::link(boundary)?;
+    tuplespace::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

@@ -12,6 +12,7 @@ pub mod keyvalue;
 pub mod locks;
 pub mod overlay;
 pub mod registry;
+pub mod spaces;
 pub mod timers;
 pub mod waits;
 
@@ -156,6 +157,8 @@ pub struct Shared {
     pub registry: registry::Registry,
     /// Key-value stores.
     pub keyvalue: keyvalue::KeyValues,
+    /// Tuple spaces.
+    pub spaces: spaces::Spaces,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
@@ -165,14 +168,15 @@ pub struct Shared {
 
 impl Shared {
     /// All of them, by number.
-    pub fn all(&self) -> [(Which, &dyn Service); 6] {
+    pub fn all(&self) -> [(Which, &dyn Service); 7] {
         [
             (Which::Asks, &self.asks),
-            (Which::Bonds, &self.bonds),
+            (Which::Spaces, &self.spaces),
             (Which::Groups, &self.groups),
             (Which::Locks, &self.locks),
             (Which::Registry, &self.registry),
             (Which::KeyValue, &self.keyvalue),
+            (Which::Bonds, &self.bonds),
         ]
     }
 
@@ -184,6 +188,7 @@ impl Shared {
             Table::LOCKS => Some(&self.locks),
             Table::REGISTRY => Some(&self.registry),
             Table::KEYVALUE => Some(&self.keyvalue),
+            Table::SPACES => Some(&self.spaces),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ const WORLD: &str = "
         include wasi:logging/imports@0.1.0-draft;
         include wasi:config/imports@0.2.0-rc.1;
         include wasi:config/imports@0.2.0-draft;
+        import troupe:actor/tuplespace@0.1.0;
     }";
 
 /// Interfaces of which a part is registered so far.
