@@ -14,14 +14,14 @@ use crate::support::{count, id, options, replay};
 use crate::wasi_calls::probe;
 
 /// A clock that stands still until it is set.
-struct Manual(watch::Sender<Duration>);
+pub struct Manual(watch::Sender<Duration>);
 
 impl Manual {
-    fn new() -> Arc<Manual> {
+    pub fn new() -> Arc<Manual> {
         Arc::new(Manual(watch::channel(Duration::ZERO).0))
     }
 
-    fn advance(&self, by: Duration) {
+    pub fn advance(&self, by: Duration) {
         self.0.send_modify(|now| *now += by);
     }
 }
@@ -43,7 +43,7 @@ impl Clock for Manual {
     }
 }
 
-async fn node_with(disk: &SimDisk, clock: &Arc<Manual>) -> Node {
+pub async fn node_with(disk: &SimDisk, clock: &Arc<Manual>) -> Node {
     Node::open(NodeOptions { clock: clock.clone(), ..options(disk) }).await.unwrap()
 }
 

@@ -8,6 +8,7 @@
 mod bases;
 mod beginnings;
 mod changes;
+mod channels;
 mod components;
 mod counter;
 mod crash;
@@ -42,6 +43,7 @@ mod seen;
 mod stopping;
 mod support;
 mod timers;
+mod topics;
 mod typed;
 mod waits;
 mod wasi_calls;

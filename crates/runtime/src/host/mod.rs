@@ -4,6 +4,7 @@
 //! the services. To add an interface: its file here, its line in [`link`], its WIT under `wit/`, a guest under
 //! `tests/guests`, and its page in `docs/`.
 
+pub mod channels;
 pub mod common;
 // The interface is called so.
 #[allow(clippy::module_inception)]
@@ -21,6 +22,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     host::link(boundary)?;
     messaging::link(boundary)?;
     processes::link(boundary)?;
+    channels::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

@@ -7,7 +7,9 @@
 pub mod asks;
 pub mod bonds;
 pub mod deadletters;
+pub mod queues;
 pub mod timers;
+pub mod topics;
 pub mod waits;
 
 use std::collections::HashSet;
@@ -143,6 +145,10 @@ pub struct Shared {
     pub asks: asks::Asks,
     /// Links and monitors.
     pub bonds: bonds::Bonds,
+    /// Queues.
+    pub queues: Arc<queues::Queues>,
+    /// Topics.
+    pub topics: Arc<topics::Topics>,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
@@ -152,14 +158,21 @@ pub struct Shared {
 
 impl Shared {
     /// All of them, by number.
-    pub fn all(&self) -> [(Which, &dyn Service); 2] {
-        [(Which::Asks, &self.asks), (Which::Bonds, &self.bonds)]
+    pub fn all(&self) -> [(Which, &dyn Service); 4] {
+        [
+            (Which::Asks, &self.asks),
+            (Which::Bonds, &self.bonds),
+            (Which::Queues, &self.queues),
+            (Which::Topics, &self.topics),
+        ]
     }
 
     /// The service that keeps its rows in this table.
     pub fn of_table(&self, table: Table) -> Option<&dyn Service> {
         match table {
             Table::BONDS => Some(&self.bonds),
+            Table::QUEUES => Some(&self.queues),
+            Table::TOPICS => Some(&self.topics),
             _ => None,
         }
     }
