@@ -11,7 +11,7 @@ use troupe_runtime::node::channels::{ChannelError, Delivery, ForChannel, QueueIn
 use troupe_runtime::node::{Node, Outgoing};
 
 use crate::durations::{Manual, node_with};
-use crate::support::{ask, begun, id, node_on, power_cut, replay, spec, verified};
+use crate::support::{ask, begun, id, node_on, power_cut, replay, sleeping, spec, verified};
 
 pub fn all() -> Vec<ActorPattern> {
     vec![ActorPattern::parse("*").unwrap()]
@@ -63,7 +63,8 @@ const VISIBILITY: Duration = Duration::from_secs(30);
 async fn each_message_goes_to_one_consumer_with_every_byte_its_type_and_its_headers() {
     let node = node_on(&SimDisk::new()).await;
     started(&node, &["producer", "a", "b", "c", "d"]).await;
-    let sent = act(&node, "producer", "send-with jobs odd/type:1 - - a=1,a=2 0x00ff0a80\nsend-many jobs 30\ndepth jobs").await;
+    let sent =
+        act(&node, "producer", "send-with jobs odd/type:1 - - a=1,a=2 0x00ff0a80\nsend-many jobs 30\ndepth jobs").await;
     assert!(sent.ends_with("\n30\n31"), "{sent}");
     let first = act(&node, "a", "receive jobs 0").await;
     assert_eq!(what(&first), "1 odd/type:1 a=1 a=2 0x00ff0a80");
@@ -300,11 +301,15 @@ async fn a_step_sees_its_own_messages_and_others_see_them_when_it_is_committed()
     // The sleep ends the step; the message before it is there for others then, that behind it is not.
     let sleeps = tokio::spawn({
         let node = node.clone();
-        async move { act(&node, "a", "send jobs t 1\nwork jobs 0\nsend jobs t 2\nsleep 300\nsend jobs t 3\ndepth jobs").await }
+        async move {
+            act(&node, "a", "send jobs t 1\nwork jobs 0\nsend jobs t 2\ndepth jobs\nsleep 300\nsend jobs t 3").await
+        }
     });
+    sleeping(&node, 1).await;
     assert_eq!(act(&node, "b", "work jobs -").await, "2");
     let said = sleeps.await.unwrap();
-    assert!(said.ends_with("\n1") && said.contains("\n1\n"), "{said}");
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!((said[1], said[3], said[4]), ("1", "1", "done"), "{said:?}");
     assert_eq!(act(&node, "b", "work jobs 0\nwork jobs 0").await, "3\nnone");
     replay(&node, "a", "queues").await.unwrap();
     node.close().await.unwrap();
@@ -351,7 +356,8 @@ async fn without_the_grant_nothing_is_done_and_a_record_says_so() {
     });
     node.start(poor).await.unwrap();
     node.start(spec("none", "queues")).await.unwrap();
-    let said = act(&node, "poor", "send in t x\nreceive out-1 0\nsend other/out-1 t x\nsend-many in 2\npublish t t x").await;
+    let said =
+        act(&node, "poor", "send in t x\nreceive out-1 0\nsend other/out-1 t x\nsend-many in 2\npublish t t x").await;
     for (line, grant) in said.lines().zip([
         "send = [\"in\"]",
         "receive = [\"out-1\"]",
@@ -396,7 +402,8 @@ async fn a_queue_has_an_end_and_what_is_over_it_is_refused_whole() {
         CallError::Refused("err: too-large 1048576".to_owned())
     );
     let (long, longer) = ("q".repeat(56), "q".repeat(57));
-    let said = act(&node, "producer", &format!("send {long} t x\nsend {longer} t x\nreceive {longer} 1\nsend Q t x")).await;
+    let said =
+        act(&node, "producer", &format!("send {long} t x\nsend {longer} t x\nreceive {longer} 1\nsend Q t x")).await;
     let said: Vec<&str> = said.lines().collect();
     assert!(!said[0].starts_with("err") && said[1..].iter().all(|line| line.starts_with("err: invalid-argument")));
     // Four of a mebibyte fit into one receive, not five.

@@ -42,8 +42,8 @@ use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::manifest::{ActorSpec, ComponentRef, Mode};
 use crate::replay::JournalSource;
-pub use crate::service::deadletters::DeadLetter;
 use crate::service::Which;
+pub use crate::service::deadletters::DeadLetter;
 use crate::service::timers::Timer;
 use crate::service::waits::WaitId;
 

@@ -87,7 +87,9 @@ impl Node {
             Err(error) => {
                 core.dead.add(letter);
                 Err(match error {
-                    ChannelError::Exhausted(limit) => CallError::Exhausted(format!("the queue {queue} is full: {limit}")),
+                    ChannelError::Exhausted(limit) => {
+                        CallError::Exhausted(format!("the queue {queue} is full: {limit}"))
+                    }
                     error => CallError::Unavailable(error.to_string()),
                 })
             }

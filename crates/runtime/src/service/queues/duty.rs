@@ -125,7 +125,8 @@ impl Queues {
             let Some((message, standing, _)) = queue.stage(id, by, Fate::Gone, |_| ()) else { continue };
             rows::delete(batch, name, id);
             bytes += message.size();
-            let why = format!("the queue {name} has delivered it {} times, and nobody acknowledged it", standing.attempt);
+            let why =
+                format!("the queue {name} has delivered it {} times, and nobody acknowledged it", standing.attempt);
             change.buries(node.dead_letter(batch, &owner(name), message.letter(standing.attempt), why));
             change.touches(id);
         }

@@ -127,12 +127,7 @@ impl Topics {
     }
 
     /// The end of a subscription of this actor.
-    pub fn unsubscribe(
-        self: &Arc<Self>,
-        actor: &ActorId,
-        id: u64,
-        batch: &mut Batch,
-    ) -> Result<Change, ChannelError> {
+    pub fn unsubscribe(self: &Arc<Self>, actor: &ActorId, id: u64, batch: &mut Batch) -> Result<Change, ChannelError> {
         let mut state = self.state.lock();
         let mine = state.all.get_mut(&id).filter(|it| it.actor == *actor && it.hand != Hand::Going);
         let Some(subscription) = mine else { return Err(ChannelError::NotFound(format!("subscription {id}"))) };
@@ -284,7 +279,9 @@ impl Service for Arc<Topics> {
             state.newest = state.newest.max(u64::from_le_bytes(newest));
             return true;
         }
-        let (Ok(id), Some((actor, pattern))) = (key.try_into().map(u64::from_be_bytes), read(value)) else { return false };
+        let (Ok(id), Some((actor, pattern))) = (key.try_into().map(u64::from_be_bytes), read(value)) else {
+            return false;
+        };
         state.add(id, Subscription { actor, pattern, hand: Hand::Free, gate: Gate::default() });
         true
     }
