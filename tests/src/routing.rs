@@ -129,7 +129,11 @@ async fn who_may_not_send_is_told_so_and_the_denial_is_recorded() {
     for to in ["generic", "sender"] {
         ask(&node, "sender", "relay", &format!("{to}|note|x")).await.unwrap();
     }
-    assert_eq!(count(&node, "sender", Kind::Denial).await, 1, "what was granted is no denial, nor what goes to oneself");
+    assert_eq!(
+        count(&node, "sender", Kind::Denial).await,
+        1,
+        "what was granted is no denial, nor what goes to oneself"
+    );
     assert_eq!(ask(&node, "generic", "seen", "").await.unwrap(), "kind=cast type=note from=default/sender payload=x");
     assert_eq!(ask(&node, "other/generic", "seen", "").await.unwrap(), "");
     for name in ["silent", "sender"] {

@@ -15,7 +15,7 @@ use troupe_log::{ActorId, Batch, Table};
 pub use self::pattern::Pattern;
 use super::queues::ChannelError;
 use super::waits::WaitId;
-use super::{Info, Party, Service};
+use super::{Ended, Info, Party, Service};
 use crate::actor::message::{CallError, Gate, MessageId};
 use crate::boundary::{Committed, Staging};
 
@@ -288,16 +288,16 @@ impl Service for Arc<Topics> {
 
     fn withdraw(&self, _: &WaitId) {}
 
-    fn ended(&self, actor: &ActorId, batch: &mut Batch) -> Option<Box<dyn Staging>> {
+    fn ended(&self, _: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
         let mut state = self.state.lock();
-        let ids = state.of_actors.get(actor)?.clone();
+        let Some(ids) = state.of_actors.get(end.actor).cloned() else { return Vec::new() };
         for id in &ids {
             batch.delete(Table::TOPICS, &key(*id));
             if let Some(it) = state.all.get_mut(id) {
                 it.hand = Hand::Going;
             }
         }
-        Some(Box::new(Change { topics: self.clone(), ids, committed: false }))
+        vec![Box::new(Change { topics: self.clone(), ids, committed: false })]
     }
 }
 
