@@ -20,7 +20,7 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, memory, replay, spawn, start};
+use crate::rows::{calls, casts, durable, memory, queues, replay, spawn, start};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -53,11 +53,12 @@ struct Args {
 type Measure = fn(&Setup) -> anyhow::Result<Vec<Row>>;
 
 /// What is measured, under the names that `--only` looks at.
-const MEASURES: [(&str, Measure); 9] = [
+const MEASURES: [(&str, Measure); 10] = [
     ("call-on-node", |setup| Ok(vec![calls::on_node(setup)?])),
     ("call-from-thread", |setup| Ok(vec![calls::from_thread(setup)?])),
     ("cast-off cast-buffered", casts::both),
     ("durable-1000-callers durable-1-caller", durable::both),
+    ("queue-durable queue-off", queues::both),
     ("spawn-to-reply", |setup| Ok(vec![spawn::to_reply(setup)?])),
     ("call-4000-actors", |setup| Ok(vec![calls::many(setup)?])),
     ("memory-idle-actor", |setup| Ok(vec![memory::idle(setup)?])),

@@ -11,13 +11,15 @@ use serde::Serialize;
 use crate::facts::Facts;
 
 /// The rows that a run must have, in the order of the table.
-pub const ROWS: [&str; 11] = [
+pub const ROWS: [&str; 13] = [
     "call-on-node",
     "call-from-thread",
     "cast-off",
     "cast-buffered",
     "durable-1000-callers",
     "durable-1-caller",
+    "queue-durable",
+    "queue-off",
     "spawn-to-reply",
     "call-4000-actors",
     "memory-idle-actor",

@@ -152,7 +152,9 @@ async fn a_message_of_a_consumer_that_died_in_a_power_cut_comes_again_when_its_t
     let (second, none) = second.split_once('\n').unwrap();
     assert_eq!((what(second), none), ("1 t two", "none"), "the first is with who has died");
     assert_eq!(info(&node, "jobs").await.delivered, 2);
-    clock.advance(VISIBILITY / 2 + Duration::from_secs(1));
+    clock.advance(VISIBILITY - Duration::from_secs(1));
+    assert_eq!(act(&node, "lives", "receive jobs 0").await, "none", "node time stood still while the node was down");
+    clock.advance(Duration::from_secs(2));
     let again = act(&node, "lives", "receive jobs 0").await;
     assert_eq!(what(&again), "2 t one");
     assert_eq!(again.split(' ').next(), first.split(' ').next(), "the id stays");
@@ -406,6 +408,11 @@ async fn a_queue_has_an_end_and_what_is_over_it_is_refused_whole() {
         act(&node, "producer", &format!("send {long} t x\nsend {longer} t x\nreceive {longer} 1\nsend Q t x")).await;
     let said: Vec<&str> = said.lines().collect();
     assert!(!said[0].starts_with("err") && said[1..].iter().all(|line| line.starts_with("err: invalid-argument")));
+    let header = ("a".to_owned(), String::new());
+    let headed = |headers| ForChannel { headers: vec![header.clone(); headers], ..ForChannel::new("t", "x") };
+    node.send_to_queue(&id("headers"), vec![headed(256)]).await.unwrap();
+    let error = node.send_to_queue(&id("headers"), vec![headed(257)]).await.unwrap_err();
+    assert_eq!(error, ChannelError::Exhausted("max-headers = 256".to_owned()));
     // Four of a mebibyte fit into one receive, not five.
     for _ in 0..4 {
         ask(&node, "producer", "produce", &format!("big 1 {size}")).await.unwrap();

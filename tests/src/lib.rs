@@ -19,6 +19,7 @@ mod eviction;
 mod faults;
 mod front_api;
 mod front_calls;
+mod front_channels;
 mod front_dead;
 mod front_disk;
 mod front_journal;

@@ -110,9 +110,11 @@ impl Node {
         let by = self.somebody();
         let settings = core.shared.queues.settings();
         let visibility = receiving.visibility.map_or(settings.visibility, |time| micros(time) / 1000);
-        if visibility > settings.max_visibility {
+        if visibility == 0 || visibility > settings.max_visibility {
             let most = settings.max_visibility;
-            return Err(ChannelError::Invalid(format!("{visibility} ms are more than max-visibility = {most} ms")));
+            return Err(ChannelError::Invalid(format!(
+                "a visibility of {visibility} ms; it has 1 to {most}, max-visibility"
+            )));
         }
         let max = receiving.max.clamp(1, MAX_MANY);
         let taking = |now| Taking { by: &by, max, visibility, now, party: &**core };

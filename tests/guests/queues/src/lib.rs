@@ -81,7 +81,9 @@ fn command(line: &str) -> Result<String, Error> {
             let messages: Vec<Outgoing> = (0..number(a[1])).map(|n| outgoing(&n.to_string())).collect();
             channels::send_many(a[0], &messages).map(|ids| ids.len().to_string())
         }
-        "receive" => Ok(channels::receive_from_queue(a[0], time(a[1]))?.map_or("none".to_owned(), |one| delivery(&one))),
+        "receive" => {
+            Ok(channels::receive_from_queue(a[0], time(a[1]))?.map_or("none".to_owned(), |one| delivery(&one)))
+        }
         "work" => match channels::receive_from_queue(a[0], time(a[1]))? {
             None => Ok("none".to_owned()),
             Some(one) => {
@@ -115,11 +117,12 @@ fn produce(payload: &[u8]) -> Result<Vec<u8>, String> {
     Ok(ids.len().to_string().into_bytes())
 }
 
-/// QUEUE N: takes and acknowledges N messages at most. How many there were.
+/// QUEUE N [TIME]: takes and acknowledges N messages at most; waits so long for the first. How many there were.
 fn consume(payload: &[u8]) -> Result<Vec<u8>, String> {
     let text = String::from_utf8_lossy(payload);
     let a: Vec<&str> = text.split(' ').collect();
-    let all = channels::receive_many(a[0], number(a[1]) as u32, Some(0)).map_err(|error| told(&error))?;
+    let all = channels::receive_many(a[0], number(a[1]) as u32, Some(number(a.get(2).unwrap_or(&"0"))))
+        .map_err(|error| told(&error))?;
     for one in &all {
         channels::ack(a[0], &one.receipt).map_err(|error| told(&error))?;
     }

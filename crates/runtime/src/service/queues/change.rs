@@ -105,8 +105,8 @@ impl Drop for Change {
         if self.committed {
             return;
         }
-        let mut state = self.queues.state.lock();
-        let state = &mut *state;
+        let mut guard = self.queues.state.lock();
+        let state = &mut *guard;
         let Some(queue) = state.queues.get_mut(&self.queue) else { return };
         let given = self.served.iter().flat_map(|(_, items)| items).map(|(id, _)| *id);
         state.bytes -= self.items.iter().copied().chain(given).map(|id| queue.put_back(id, &self.by)).sum::<u64>();
@@ -122,6 +122,7 @@ impl Drop for Change {
         }
         let due = queue.next_due().is_some();
         state.tidy(&self.queue);
+        drop(guard);
         if due {
             self.queues.ring();
         }

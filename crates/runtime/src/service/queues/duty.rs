@@ -9,7 +9,7 @@ use super::rows::{self, Row};
 use super::{Change, Queues, owner};
 use crate::boundary::{Committed, Staging};
 use crate::service::waits::WaitId;
-use crate::service::{Party, Service, Which};
+use crate::service::{Ended, Party, Service, Which};
 
 /// Messages that one batch gives up or lets expire.
 const AT_ONCE: usize = 100;
@@ -62,6 +62,16 @@ impl Service for Arc<Queues> {
         drop(state);
         if due {
             self.ring();
+        }
+    }
+
+    fn ended(&self, _: &dyn Party, end: &Ended<'_>, _: &mut Batch) -> Vec<Box<dyn Staging>> {
+        // A turn that is quarantined is not undone: what it waited for is let go here.
+        let waits: Vec<WaitId> =
+            self.state.lock().waits.keys().filter(|wait| wait.actor == *end.actor).cloned().collect();
+        match waits.is_empty() {
+            true => Vec::new(),
+            false => vec![Box::new(Left { queues: self.clone(), waits })],
         }
     }
 
@@ -136,6 +146,18 @@ impl Queues {
 
 /// Bytes of dead letters of one queue in one batch, but for the last.
 const MAX_BURIED: u64 = 1 << 20;
+
+/// Waits of an actor whose life has ended.
+struct Left {
+    queues: Arc<Queues>,
+    waits: Vec<WaitId>,
+}
+
+impl Staging for Left {
+    fn commit(self: Box<Self>, _: &Committed<'_>) {
+        self.waits.iter().for_each(|wait| self.queues.withdraw(wait));
+    }
+}
 
 /// Says when something is due next.
 struct Awake(Arc<Queues>);

@@ -68,6 +68,8 @@ pub const MAX_MANY: usize = 1_000;
 pub const MAX_RECEIVE: u64 = 4 << 20;
 /// The longest name of a queue, in bytes: its dead letters are kept under `@queue.NAME`.
 pub const MAX_NAME: usize = 56;
+/// Headers of one message.
+pub const MAX_HEADERS: usize = 256;
 /// What a message takes beside its own bytes, roughly.
 pub const OVERHEAD: u64 = 256;
 
@@ -280,6 +282,9 @@ impl Queues {
         check_name(name)?;
         if messages.len() > MAX_MANY {
             return Err(ChannelError::exhausted("max-many", MAX_MANY));
+        }
+        if messages.iter().any(|sending| sending.message.headers.len() > MAX_HEADERS) {
+            return Err(ChannelError::exhausted("max-headers", MAX_HEADERS));
         }
         let mut change = self.change(by, name, now);
         if messages.is_empty() {

@@ -293,8 +293,10 @@ impl Service for Arc<Topics> {
         let Some(ids) = state.of_actors.get(end.actor).cloned() else { return Vec::new() };
         for id in &ids {
             batch.delete(Table::TOPICS, &key(*id));
-            if let Some(it) = state.all.get_mut(id) {
-                it.hand = Hand::Going;
+            match state.all.get_mut(id) {
+                Some(it) if it.hand == Hand::Coming => state.remove(*id),
+                Some(it) => it.hand = Hand::Going,
+                None => {}
             }
         }
         vec![Box::new(Change { topics: self.clone(), ids, committed: false })]
