@@ -155,6 +155,8 @@ async fn a_message_of_a_consumer_that_died_in_a_power_cut_comes_again_when_its_t
     clock.advance(VISIBILITY - Duration::from_secs(1));
     assert_eq!(act(&node, "lives", "receive jobs 0").await, "none", "node time stood still while the node was down");
     clock.advance(Duration::from_secs(2));
+    let late = act(&node, "lives", &format!("ack jobs {}\ndepth jobs", receipt(&first))).await;
+    assert!(late.starts_with("err: not-found") && late.ends_with("\n2"), "its time is over: {late}");
     let again = act(&node, "lives", "receive jobs 0").await;
     assert_eq!(what(&again), "2 t one");
     assert_eq!(again.split(' ').next(), first.split(' ').next(), "the id stays");

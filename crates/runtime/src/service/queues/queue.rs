@@ -4,6 +4,7 @@
 //! is settled or put back; only the step sees it as it has made it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use troupe_log::{ActorId, NodeTime};
@@ -70,14 +71,34 @@ struct Step {
 /// What one step has in its hands.
 #[derive(Default)]
 struct Own {
-    ids: HashSet<u128>,
+    ids: HashSet<u128, ById>,
     free: BTreeMap<Order, u128>,
+}
+
+/// Hashes ids of messages: the node makes them, nobody else can choose them.
+type ById = BuildHasherDefault<Fold>;
+
+#[derive(Default)]
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        }
+    }
+    fn write_u128(&mut self, id: u128) {
+        self.0 = (id as u64 ^ (id >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
 }
 
 /// A queue.
 pub struct Queue {
     max_tries: u32,
-    items: HashMap<u128, Item>,
+    items: HashMap<u128, Item, ById>,
     /// Those with tries left, in order.
     free: BTreeMap<Order, u128>,
     /// Those without: dead letters when their time has come.
@@ -94,7 +115,7 @@ impl Queue {
     pub fn new(max_tries: u32) -> Queue {
         Queue {
             max_tries,
-            items: HashMap::new(),
+            items: HashMap::default(),
             free: BTreeMap::new(),
             spent: BTreeMap::new(),
             expiring: BTreeSet::new(),

@@ -236,7 +236,7 @@ fn a_receipt_reads_back_and_nothing_else_does() {
         &text.to_uppercase(),
         &format!("{text}0"),
         &text.replace('-', "+"),
-        &text.replace("0-f", "--f"),
+        &text.replace("7-f", "--f"),
     ] {
         assert_eq!(Receipt::parse(bad), None, "{bad}");
     }
