@@ -20,7 +20,7 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, memory, replay, requests, spawn, start, tuples};
+use crate::rows::{calls, casts, durable, memory, queues, replay, requests, spawn, start, tuples};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -58,6 +58,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("call-from-thread", |setup| Ok(vec![calls::from_thread(setup)?])),
     ("cast-off cast-buffered", casts::both),
     ("durable-1000-callers durable-1-caller", durable::both),
+    ("queue-durable queue-off", queues::both),
     ("spawn-to-reply", |setup| Ok(vec![spawn::to_reply(setup)?])),
     ("call-4000-actors", |setup| Ok(vec![calls::many(setup)?])),
     ("memory-idle-actor", |setup| Ok(vec![memory::idle(setup)?])),

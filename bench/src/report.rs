@@ -18,6 +18,8 @@ pub const ROWS: &[&str] = &[
     "cast-buffered",
     "durable-1000-callers",
     "durable-1-caller",
+    "queue-durable",
+    "queue-off",
     "spawn-to-reply",
     "call-4000-actors",
     "memory-idle-actor",

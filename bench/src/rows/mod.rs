@@ -4,6 +4,7 @@ pub mod calls;
 pub mod casts;
 pub mod durable;
 pub mod memory;
+pub mod queues;
 pub mod replay;
 pub mod requests;
 pub mod spawn;

@@ -150,6 +150,11 @@ impl Batch {
         self.buf[at - 4..at].copy_from_slice(&len.to_le_bytes());
     }
 
+    /// Adds what another batch has.
+    pub fn append(&mut self, other: &Batch) {
+        self.buf.extend_from_slice(&other.buf);
+    }
+
     /// Removes a key; nothing if it is not there.
     pub fn delete(&mut self, table: Table, key: &[u8]) {
         put_u8(&mut self.buf, DELETE);

@@ -6,6 +6,7 @@
 
 pub mod actor_ref;
 pub(crate) mod births;
+pub mod channels;
 pub(crate) mod core;
 mod dead;
 pub(crate) mod listing;
@@ -41,6 +42,7 @@ use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
 use crate::manifest::{ActorSpec, ComponentRef, Mode};
 use crate::replay::JournalSource;
+use crate::service::Which;
 pub use crate::service::deadletters::DeadLetter;
 use crate::service::timers::Timer;
 use crate::service::waits::WaitId;
@@ -212,6 +214,12 @@ impl Node {
             live,
             arrivals,
             watch,
+        });
+        let bell = Arc::downgrade(&core);
+        core.shared.queues.ring_with(move || {
+            if let Some(core) = bell.upgrade() {
+                core.timers.wake(Which::Queues, core.clock.now());
+            }
         });
         let node = Node { core, data };
         node.restore(&opened)?;

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest;
+use troupe_runtime::node::channels::ChannelError;
 
 use crate::export::ExportError;
 use crate::wire::Failure;
@@ -135,6 +136,24 @@ impl From<CallError> for ApiError {
             answer.failure.committed = Some(committed);
         }
         answer
+    }
+}
+
+impl From<ChannelError> for ApiError {
+    fn from(e: ChannelError) -> Self {
+        let (status, code, help) = match &e {
+            ChannelError::NotFound(_) => (
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "a receipt is of one delivery and has an end: receive the message again",
+            ),
+            ChannelError::Exhausted(_) => (StatusCode::TOO_MANY_REQUESTS, "resource-exhausted", "try again later"),
+            ChannelError::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid-argument", ""),
+            ChannelError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "send less"),
+            ChannelError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", ""),
+            ChannelError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal", ""),
+        };
+        Self::new(status, code, &e, help)
     }
 }
 

@@ -252,6 +252,121 @@ pub struct DeadLetter {
     pub payload: Option<Payload>,
 }
 
+/// What a queue has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueInfo {
+    /// `namespace/name`.
+    pub queue: String,
+    /// Messages that are not acknowledged.
+    pub depth: u64,
+    /// Those that a consumer would get now.
+    pub available: u64,
+    /// Those that a consumer has.
+    pub delivered: u64,
+    /// Bytes that it counts as.
+    pub bytes: u64,
+    /// How many wait for a message.
+    pub waiting: u64,
+}
+
+/// A message for a queue, or an item for a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelMessage {
+    /// Its type.
+    #[serde(rename = "type", default)]
+    pub message_type: String,
+    /// Its payload.
+    #[serde(flatten)]
+    pub payload: Payload,
+    /// Names and values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// How long it is not available, such as `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<String>,
+    /// How long it is there if nobody takes it, such as `1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+}
+
+/// One message for a queue, or `messages`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendRequest {
+    /// The one.
+    #[serde(flatten)]
+    pub message: ChannelMessage,
+    /// Several, all or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<ChannelMessage>>,
+}
+
+/// Messages that are in a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Their ids, in their order.
+    pub ids: Vec<String>,
+}
+
+/// A message that was received.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The message's id, the same at each delivery.
+    pub id: String,
+    /// Of this delivery alone.
+    pub receipt: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// 1 the first time.
+    pub attempt: u32,
+    /// Who sent it.
+    pub from: String,
+    /// Names and values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Its payload.
+    #[serde(flatten)]
+    pub payload: Payload,
+}
+
+/// Names a delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptRequest {
+    /// Its receipt.
+    pub receipt: String,
+}
+
+/// Gives a message back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NackRequest {
+    /// Its receipt.
+    pub receipt: String,
+    /// It becomes a dead letter at once.
+    #[serde(default)]
+    pub dead: bool,
+}
+
+/// Keeps a message longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendRequest {
+    /// Its receipt.
+    pub receipt: String,
+    /// How long from now on, such as `30s`.
+    pub visibility: String,
+}
+
+/// An item that every subscriber has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Its id.
+    pub id: String,
+    /// How many have it.
+    pub subscribers: u64,
+}
+
 /// What a check of a journal found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {

@@ -9,11 +9,13 @@ mod journal;
 mod new;
 mod profile;
 mod ps;
+mod queue;
 mod replay;
 mod run;
 mod send;
 mod start;
 mod stop;
+mod topic;
 
 use clap::Subcommand;
 use tokio::runtime::Builder;
@@ -40,6 +42,10 @@ pub enum Command {
     Ps(ps::Args),
     /// Show, re-send and drop messages that found no good end
     Dead(dead::Args),
+    /// Send to queues, take from them, show what they have
+    Queue(queue::Args),
+    /// Publish items to topics
+    Topic(topic::Args),
     /// Stop an actor, or the node
     Stop(stop::Args),
     /// Run a journal again and compare every call
@@ -70,6 +76,8 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Send(args) => ask(send::run(context, &args)),
         Command::Ps(args) => ask(ps::run(context, &args)),
         Command::Dead(args) => ask(dead::run(context, &args)),
+        Command::Queue(args) => ask(queue::run(context, &args)),
+        Command::Topic(args) => ask(topic::run(context, &args)),
         Command::Stop(args) => ask(stop::run(context, &args)),
     }
 }

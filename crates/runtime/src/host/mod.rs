@@ -5,6 +5,7 @@
 //! `tests/guests`, and its page in `docs/`.
 
 pub mod bind;
+pub mod channels;
 pub mod common;
 pub mod groups;
 // The interface is called so.
@@ -31,6 +32,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     locks::link(boundary)?;
     registry::link(boundary)?;
     tuplespace::link(boundary)?;
+    channels::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

@@ -63,6 +63,8 @@ pub struct Core {
     boot: u64,
     messages: AtomicU64,
     pub(crate) arrivals: AtomicU64,
+    /// Numbers requests of clients.
+    pub(crate) clients: AtomicU64,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
     /// One for each executor; closing waits until they are gone.
@@ -112,6 +114,7 @@ impl Core {
             boot: u64::from_le_bytes(boot),
             messages: AtomicU64::new(0),
             arrivals: AtomicU64::new(arrivals),
+            clients: AtomicU64::new(0),
             closing: watch::channel(false).0,
             is_closing: AtomicBool::new(false),
             executors: watch::channel(0).0,

@@ -16,6 +16,7 @@ use crate::boundary::inbox_key;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::service::deadletters::DeadLetter;
+use crate::service::queues::{self, ChannelError};
 
 impl Node {
     /// All dead letters, by actor, the oldest first.
@@ -55,10 +56,13 @@ impl Node {
     }
 
     /// Puts one back into its actor's inbox, behind what waits there, as a first attempt with no deadline. Nobody waits for its
-    /// answer. Returns once its acceptance survives a crash. Who sent it under an idempotency key that has a fault as its
+    /// answer. One of a queue goes back into the queue, as if it were sent now. Returns once its acceptance survives a crash. Who sent it under an idempotency key that has a fault as its
     /// answer goes on getting that; a key that was used again since refuses it.
     pub async fn resend(&self, actor: &ActorId, message: MessageId) -> Result<(), CallError> {
         let core = &self.core;
+        if let Some(queue) = queues::of_owner(actor) {
+            return self.requeue(&queue, actor, message).await;
+        }
         let cell = core.cell(actor).ok_or_else(|| CallError::NotFound(actor.to_string()))?;
         let Some(letter) = core.dead.take(actor, message) else {
             return Err(CallError::Invalid(format!("{actor} has no dead letter {message} any more")));
@@ -68,6 +72,26 @@ impl Node {
             Err(error) => {
                 core.dead.add(letter);
                 Err(error)
+            }
+        }
+    }
+
+    async fn requeue(&self, queue: &ActorId, owner: &ActorId, message: MessageId) -> Result<(), CallError> {
+        let core = &self.core;
+        let Some(letter) = core.dead.take(owner, message) else {
+            return Err(CallError::Invalid(format!("{owner} has no dead letter {message} any more")));
+        };
+        let sent = self.enqueue_letter(queue, &letter);
+        match sent {
+            Ok(gate) => core.open(gate).await,
+            Err(error) => {
+                core.dead.add(letter);
+                Err(match error {
+                    ChannelError::Exhausted(limit) => {
+                        CallError::Exhausted(format!("the queue {queue} is full: {limit}"))
+                    }
+                    error => CallError::Unavailable(error.to_string()),
+                })
             }
         }
     }

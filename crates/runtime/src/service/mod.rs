@@ -13,7 +13,9 @@ pub mod locks;
 pub mod overlay;
 pub mod registry;
 pub mod spaces;
+pub mod queues;
 pub mod timers;
+pub mod topics;
 pub mod waits;
 
 use std::collections::HashSet;
@@ -159,6 +161,10 @@ pub struct Shared {
     pub keyvalue: keyvalue::KeyValues,
     /// Tuple spaces.
     pub spaces: spaces::Spaces,
+    /// Queues.
+    pub queues: Arc<queues::Queues>,
+    /// Topics.
+    pub topics: Arc<topics::Topics>,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not
@@ -168,10 +174,12 @@ pub struct Shared {
 
 impl Shared {
     /// All of them, by number.
-    pub fn all(&self) -> [(Which, &dyn Service); 7] {
+    pub fn all(&self) -> [(Which, &dyn Service); 9] {
         [
             (Which::Asks, &self.asks),
             (Which::Spaces, &self.spaces),
+            (Which::Queues, &*self.queues),
+            (Which::Topics, &*self.topics),
             (Which::Groups, &self.groups),
             (Which::Locks, &self.locks),
             (Which::Registry, &self.registry),
@@ -189,6 +197,8 @@ impl Shared {
             Table::REGISTRY => Some(&self.registry),
             Table::KEYVALUE => Some(&self.keyvalue),
             Table::SPACES => Some(&self.spaces),
+            Table::QUEUES => Some(&*self.queues),
+            Table::TOPICS => Some(&*self.topics),
             _ => None,
         }
     }

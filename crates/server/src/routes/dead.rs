@@ -7,9 +7,9 @@ use axum::http::request::Parts;
 use troupe_log::ActorId;
 use troupe_runtime::actor::message::{MessageId, MessageKind};
 use troupe_runtime::node;
+use troupe_runtime::service::queues::of_owner;
 
 use crate::error::ApiError;
-use crate::extract::Actor;
 use crate::serve::Api;
 use crate::wire::{Accepted, DeadLetter, Payload};
 
@@ -23,11 +23,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Letter {
         let bad = |why: String| ApiError::invalid(why, "the path is /v1/actors/ID/dead-letters/MESSAGE");
         let path = Path::<(String, String)>::from_request_parts(parts, state).await;
         let Path((actor, message)) = path.map_err(|e| bad(e.to_string()))?;
-        let actor = ActorId::parse(&actor).map_err(|e| bad(e.to_string()))?;
+        let actor = owner(&actor).map_err(bad)?;
         let digits = message.len() == 32 && message.bytes().all(|b| b.is_ascii_hexdigit());
         let number = u128::from_str_radix(&message, 16).ok().filter(|_| digits);
         let id = number.ok_or_else(|| bad(format!("`{message}` is no message id: 32 hexadecimal digits")))?;
         Ok(Letter(actor, MessageId(id)))
+    }
+}
+
+/// Whose letters are in the path: an actor's, or those of a queue as `@queue.NAME`.
+pub(crate) struct Owner(ActorId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Owner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let bad = |why: String| ApiError::invalid(why, "letters are those of an actor, or of a queue: `@queue.NAME`");
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| bad(e.to_string()))?;
+        owner(&id).map(Owner).map_err(bad)
+    }
+}
+
+fn owner(text: &str) -> Result<ActorId, String> {
+    let queue = ActorId::reserved(text).ok().filter(|id| of_owner(id).is_some());
+    match queue {
+        Some(owner) => Ok(owner),
+        None => ActorId::parse(text).map_err(|e| e.to_string()),
     }
 }
 
@@ -37,9 +58,9 @@ pub(crate) async fn all(State(api): State<Api>) -> Result<Json<Vec<DeadLetter>>,
 }
 
 /// `GET /v1/actors/{id}/dead-letters`
-pub(crate) async fn of(State(api): State<Api>, Actor(id): Actor) -> Result<Json<Vec<DeadLetter>>, ApiError> {
+pub(crate) async fn of(State(api): State<Api>, Owner(id): Owner) -> Result<Json<Vec<DeadLetter>>, ApiError> {
     let letters = api.node.dead_letters_of(&id).await?;
-    if letters.is_empty() {
+    if letters.is_empty() && of_owner(&id).is_none() {
         // One that was never there is an error; one that has none is not.
         api.node.actor(&id).await?;
     }

@@ -9,6 +9,8 @@ mod components;
 mod dead;
 mod journal;
 mod node;
+mod queues;
+mod topics;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -44,11 +46,20 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/actors/{id}/dead-letters", get(dead::of))
         .route("/v1/actors/{id}/dead-letters/{message}", get(dead::show).delete(dead::remove))
         .route("/v1/actors/{id}/dead-letters/{message}/resend", post(dead::resend))
+        .route("/v1/queues", get(queues::list))
+        .route("/v1/queues/{queue}", get(queues::show))
+        .route("/v1/queues/{queue}/receive", post(queues::receive))
+        .route("/v1/queues/{queue}/ack", post(queues::ack))
+        .route("/v1/queues/{queue}/nack", post(queues::nack))
+        .route("/v1/queues/{queue}/extend", post(queues::extend))
         .route("/v1/actors/{id}/journal", get(journal::show))
         .route("/v1/actors/{id}/journal/verify", get(journal::verify))
         .route("/v1/actors/{id}/journal/export", get(journal::file));
-    let messages =
-        Router::new().route("/v1/actors/{id}/call", post(calls::call)).route("/v1/actors/{id}/send", post(calls::send));
+    let messages = Router::new()
+        .route("/v1/actors/{id}/call", post(calls::call))
+        .route("/v1/actors/{id}/send", post(calls::send))
+        .route("/v1/queues/{queue}/send", post(queues::send))
+        .route("/v1/topics/{topic}/publish", post(topics::publish));
     let components = Router::new().route("/v1/components", post(components::load));
     bounded(small, MAX_JSON).merge(bounded(messages, MAX_MESSAGE)).merge(bounded(components, MAX_COMPONENT))
 }
