@@ -43,6 +43,7 @@ mod stopping;
 mod support;
 mod timers;
 mod typed;
+mod upgrades;
 mod waits;
 mod wasi_calls;
 mod wasi_crash;

@@ -62,7 +62,7 @@ pub enum Error {
     NoActor(ActorId),
     /// The actor is there with other code.
     #[error(
-        "{actor} runs {there}, the manifest says {offered}; `--fresh` begins a new life, the old component goes on with the old one"
+        "{actor} runs {there}, the manifest says {offered}; `troupe upgrade {actor} {offered}` goes on with it, `--fresh` begins a new life, the old component goes on with the old one"
     )]
     OtherComponent {
         /// The actor.
@@ -79,6 +79,32 @@ pub enum Error {
         actor: ActorId,
         /// Which.
         what: String,
+    },
+    /// No base could be made.
+    #[error("{actor} made no base: {why}")]
+    NoBase {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
+    },
+    /// Its journal does not replay under the component that it was to go on with.
+    #[error("{actor} goes on as it was: under {to} its {divergence}")]
+    UpgradeDiffers {
+        /// The actor.
+        actor: ActorId,
+        /// The component.
+        to: Digest,
+        /// The first difference.
+        divergence: Box<Divergence>,
+    },
+    /// An actor that cannot go on with another component.
+    #[error("{actor} cannot be upgraded: {why}")]
+    NoUpgrade {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
     },
     /// No such dead letter.
     #[error("{actor} has no dead letter {message}; `troupe dead list` has them")]

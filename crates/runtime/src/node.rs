@@ -1,10 +1,11 @@
 //! A node: the whole API of the runtime.
 //!
 //! Open one on a data folder (or in memory), load components, start actors, call and cast, read journals; beside this file:
-//! `typed` calls functions by name, `listing` shows actors, `stopping` ends them, `dead` has their dead letters. Every answer
-//! that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
+//! `typed` calls functions by name, `listing` shows actors, `bases` makes bases of them, `upgrading` gives them another component,
+//! `stopping` ends them, `dead` has their dead letters. Every answer that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
 pub mod actor_ref;
+mod bases;
 pub(crate) mod births;
 pub(crate) mod core;
 mod dead;
@@ -13,6 +14,7 @@ mod party;
 pub mod phases;
 mod stopping;
 mod typed;
+mod upgrading;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +27,8 @@ use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Posi
 use self::actor_ref::ActorRef;
 use self::core::{Core, Parts};
 pub use self::listing::ActorInfo;
+pub use self::upgrading::{How, Upgrade};
+use crate::actor::asked::Asked;
 use crate::actor::cell::{Cell, Life, Status, Tip};
 use crate::actor::change::{Change, Changed};
 use crate::actor::config::{ActorEntry, Config};
@@ -35,6 +39,7 @@ use crate::actor::mailbox::Next;
 use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId};
 use crate::actor::promise::{self, Promise};
 use crate::actor::ticker::Ticker;
+use crate::actor::upgrade::Upgraded;
 use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services};
 use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
@@ -267,6 +272,16 @@ impl Node {
                         [] => Some(life.config.clone()),
                         config => Some(Arc::new(Config::decode(config).map_err(|_| corrupt("bases"))?)),
                     };
+                }
+            }
+        }
+        for (key, value) in table(Table::MOVES) {
+            let Some(id) = Upgraded::from_key(key) else { continue };
+            let row = Upgraded::decode(value).ok_or_else(|| corrupt("moves"))?;
+            if let Some(cell) = core.cell(&id) {
+                let mut life = cell.life.lock();
+                if life.about.incarnation == row.incarnation {
+                    life.upgraded = Some(row);
                 }
             }
         }
@@ -525,7 +540,7 @@ impl Node {
             }
             crate::host::wasi::check(&config.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
             let (done, heard) = oneshot::channel();
-            if cell.mailbox.ask(Next::Change(Box::new(Change { config: config.clone(), done }))) {
+            if cell.mailbox.ask(Next::Asked(Asked::Change(Box::new(Change { config: config.clone(), done })))) {
                 self.core.schedule(cell.clone());
             }
             match heard.await {
@@ -718,6 +733,7 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         base_config: None,
         entry,
         code: None,
+        upgraded: None,
         tip,
         status,
         ending: false,

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use troupe_log::body::{Base, Genesis, Image, TurnBegin, TurnKind};
+use troupe_log::body::{Base, Genesis, Image, TurnBegin, TurnKind, Upgrade};
 use troupe_log::export::{About, Exporter};
 use troupe_log::verify::{self, Began, Report};
 use troupe_log::{Chain, Digest, Head, JournalReader, Kind, Record, Seq, Store, record};
@@ -48,7 +48,7 @@ pub fn export(
                 }
                 exporter = Some(Exporter::new(out, &about)?);
             }
-            if let Some(digest) = blob_of(&record)
+            if let Some(digest) = blob_of(&record, component)
                 && !blobs.contains(&digest)
             {
                 blobs.push(digest);
@@ -84,12 +84,13 @@ fn about(first: &Record<'_>) -> Result<About, ExportError> {
 }
 
 /// The blob that a record names, if it names one.
-fn blob_of(record: &Record<'_>) -> Option<Digest> {
+fn blob_of(record: &Record<'_>, component: bool) -> Option<Digest> {
     match record.kind.known()? {
         Kind::Base => match Base::decode(record.body).ok()?.image {
             Image::Blob(digest, _) => Some(digest),
             Image::Inline(_) => None,
         },
+        Kind::Upgrade if component => Some(Upgrade::decode(record.body).ok()?.to),
         Kind::TurnBegin => {
             let begin = TurnBegin::decode(record.body).ok()?;
             (begin.kind == TurnKind::Load).then(|| Loaded::decode(begin.rest).ok()?.state.err()).flatten()

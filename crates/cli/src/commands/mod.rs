@@ -11,8 +11,10 @@ mod ps;
 mod replay;
 mod run;
 mod send;
+mod snapshot;
 mod start;
 mod stop;
+mod upgrade;
 
 use clap::Subcommand;
 use tokio::runtime::Builder;
@@ -41,6 +43,10 @@ pub enum Command {
     Dead(dead::Args),
     /// Stop an actor, or the node
     Stop(stop::Args),
+    /// Make a base of an actor, from which recovery starts
+    Snapshot(snapshot::Args),
+    /// Give an actor another component and keep its state
+    Upgrade(upgrade::Args),
     /// Run a journal again and compare every call
     Replay(replay::Args),
     /// Say what a component file is
@@ -67,6 +73,8 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Ps(args) => ask(ps::run(context, &args)),
         Command::Dead(args) => ask(dead::run(context, &args)),
         Command::Stop(args) => ask(stop::run(context, &args)),
+        Command::Snapshot(args) => ask(snapshot::run(context, &args)),
+        Command::Upgrade(args) => ask(upgrade::run(context, &args)),
     }
 }
 

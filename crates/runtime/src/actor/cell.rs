@@ -10,6 +10,7 @@ use super::config::{ActorEntry, Config};
 use super::ending::EndCause;
 use super::mailbox::Mailbox;
 use super::message::{Answer, CallError, Gate};
+use super::upgrade::Upgraded;
 use crate::boundary::About;
 use crate::component::Code;
 
@@ -43,6 +44,8 @@ pub struct Life {
     pub entry: ActorEntry,
     /// Its code, once loaded.
     pub code: Option<Arc<Code>>,
+    /// What it ran before, if it was upgraded.
+    pub upgraded: Option<Upgraded>,
     /// Where its journal ends.
     pub tip: Tip,
     /// How it is.

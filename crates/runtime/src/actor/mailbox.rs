@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 
-use super::change::Change;
+use super::asked::Asked;
 use super::cut::Cut;
 use super::ending::EndCause;
 use super::message::{Envelope, MessageKind, ReplyTo};
@@ -28,8 +28,8 @@ pub enum Next {
     Stop(EndCause, String),
     /// Make a base now.
     Snapshot,
-    /// Live under other settings from now on.
-    Change(Box<Change>),
+    /// Do what somebody waits for.
+    Asked(Asked),
     /// The node is closing.
     Close,
 }
@@ -67,7 +67,7 @@ struct State {
     running: bool,
     evict: bool,
     snapshot: bool,
-    changes: VecDeque<Box<Change>>,
+    asked: VecDeque<Asked>,
     close: bool,
     /// How many wait for the executor to end, to begin another life.
     takers: u32,
@@ -191,7 +191,7 @@ impl Mailbox {
             Next::Message(envelope) => state.push_back(envelope),
             Next::Evict => state.evict = true,
             Next::Snapshot => state.snapshot = true,
-            Next::Change(change) => state.changes.push_back(change),
+            Next::Asked(asked) => state.asked.push_back(asked),
             Next::Close => state.close = true,
             Next::Stop(cause, reason) => state.stop = Some((cause, reason)),
         }
@@ -212,7 +212,7 @@ impl Mailbox {
     /// True if messages wait or something was asked for and no executor runs: one is needed. Marks it as running.
     pub fn wake(&self) -> bool {
         let state = self.state.lock();
-        if state.queue.is_empty() && state.stop.is_none() && state.changes.is_empty() {
+        if state.queue.is_empty() && state.stop.is_none() && state.asked.is_empty() {
             return false;
         }
         rouse(state)
@@ -270,7 +270,7 @@ impl Mailbox {
         let state = self.state.lock();
         self.idle.load(Relaxed)
             && !state.evict
-            && state.changes.is_empty()
+            && state.asked.is_empty()
             && state.queue.is_empty()
             && state.reserved == 0
             && state.reserved_infos == 0
@@ -293,8 +293,8 @@ impl Mailbox {
         if std::mem::take(&mut state.snapshot) {
             return Poll::Ready(Next::Snapshot);
         }
-        if let Some(change) = state.changes.pop_front() {
-            return Poll::Ready(Next::Change(change));
+        if let Some(asked) = state.asked.pop_front() {
+            return Poll::Ready(Next::Asked(asked));
         }
         if let Some((cause, reason)) = state.stop.take() {
             return Poll::Ready(Next::Stop(cause, reason));
@@ -324,7 +324,7 @@ impl Mailbox {
     /// The executor ends. False if something came meanwhile and it must go on.
     pub fn rest(&self) -> bool {
         let mut state = self.state.lock();
-        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot || !state.changes.is_empty() {
+        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot || !state.asked.is_empty() {
             return false;
         }
         state.running = false;
@@ -343,7 +343,7 @@ impl Mailbox {
         self.idle.store(false, Relaxed);
         state.task = None;
         state.parked = false;
-        state.changes.clear();
+        state.asked.clear();
         state.ending.clear();
     }
 

@@ -9,6 +9,7 @@ mod components;
 mod dead;
 mod journal;
 mod node;
+mod upgrade;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -39,6 +40,8 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/node/stop", post(node::stop))
         .route("/v1/actors", get(actors::list).post(actors::start))
         .route("/v1/actors/{id}", delete(actors::stop))
+        .route("/v1/actors/{id}/snapshot", post(upgrade::snapshot))
+        .route("/v1/actors/{id}/upgrade", post(upgrade::upgrade))
         .route("/v1/actors/{id}/typed", post(calls::typed))
         .route("/v1/dead-letters", get(dead::all))
         .route("/v1/actors/{id}/dead-letters", get(dead::of))
