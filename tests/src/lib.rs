@@ -32,6 +32,7 @@ mod listing;
 mod lives;
 mod mailbox;
 mod modes;
+mod moves;
 mod processes;
 mod quarantine;
 mod replays;

@@ -106,6 +106,38 @@ pub enum Error {
         /// Why.
         why: String,
     },
+    /// The actor has left this node.
+    #[error(
+        "{actor} is not here: {why}; `troupe import-actor --abort {actor}` takes it back if it was imported nowhere"
+    )]
+    Moved {
+        /// The actor.
+        actor: ActorId,
+        /// Where it is.
+        why: String,
+    },
+    /// An actor that cannot leave.
+    #[error("{actor} cannot be exported: {why}")]
+    NoMove {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
+    },
+    /// An actor that cannot come here.
+    #[error("{actor} cannot be imported: {why}")]
+    NoImport {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
+    },
+    /// A file that brings no actor.
+    #[error("not an actor file: {why}")]
+    NotAnActorFile {
+        /// What is wrong.
+        why: String,
+    },
     /// No such dead letter.
     #[error("{actor} has no dead letter {message}; `troupe dead list` has them")]
     NoDeadLetter {

@@ -2,7 +2,7 @@
 //!
 //! Open one on a data folder (or in memory), load components, start actors, call and cast, read journals; beside this file:
 //! `typed` calls functions by name, `listing` shows actors, `bases` makes bases of them, `upgrading` gives them another component,
-//! `stopping` ends them, `dead` has their dead letters. Every answer that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
+//! `moving` has them leave and come, `stopping` ends them, `dead` has their dead letters. Every answer that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
 pub mod actor_ref;
 mod bases;
@@ -10,6 +10,7 @@ pub(crate) mod births;
 pub(crate) mod core;
 mod dead;
 pub(crate) mod listing;
+mod moving;
 mod party;
 pub mod phases;
 mod stopping;
@@ -27,6 +28,7 @@ use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Posi
 use self::actor_ref::ActorRef;
 use self::core::{Core, Parts};
 pub use self::listing::ActorInfo;
+pub use self::moving::Imported;
 pub use self::upgrading::{How, Upgrade};
 use crate::actor::asked::Asked;
 use crate::actor::cell::{Cell, Life, Status, Tip};
@@ -39,7 +41,6 @@ use crate::actor::mailbox::Next;
 use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId};
 use crate::actor::promise::{self, Promise};
 use crate::actor::ticker::Ticker;
-use crate::actor::upgrade::Upgraded;
 use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services};
 use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
@@ -276,14 +277,7 @@ impl Node {
             }
         }
         for (key, value) in table(Table::MOVES) {
-            let Some(id) = Upgraded::from_key(key) else { continue };
-            let row = Upgraded::decode(value).ok_or_else(|| corrupt("moves"))?;
-            if let Some(cell) = core.cell(&id) {
-                let mut life = cell.life.lock();
-                if life.about.incarnation == row.incarnation {
-                    life.upgraded = Some(row);
-                }
-            }
+            self.restore_move(key, value).ok_or_else(|| corrupt("moves"))?;
         }
         for (key, value) in table(Table::KEYS) {
             let Some((id, name)) = keys::from_table_key(key) else { return Err(corrupt("keys")) };
@@ -360,7 +354,7 @@ impl Node {
                 let life = cell.life.lock();
                 (life.tip.tail.is_none() && life.status == Status::Ready, life.entry.parent.clone())
             };
-            if !matches!(cell.life.lock().status, Status::Stopped(_)) {
+            if !matches!(cell.life.lock().status, Status::Stopped(_) | Status::Moved(_)) {
                 core.count_child(parent.as_ref(), true);
             }
             if unbegun {
@@ -370,7 +364,8 @@ impl Node {
                 }
                 continue;
             }
-            if cell.mailbox.wake() {
+            let moved = matches!(cell.life.lock().status, Status::Moved(_));
+            if !moved && cell.mailbox.wake() {
                 core.schedule(cell.clone());
             }
         }
@@ -471,6 +466,9 @@ impl Node {
         self.name_components(&mut spec).await?;
         let config = Config::of(&spec);
         let there = self.core.cell(&spec.id);
+        if let Some(Status::Moved(why)) = there.as_ref().map(|cell| cell.life.lock().status.clone()) {
+            return Err(Error::Moved { actor: spec.id, why });
+        }
         if let Some(cell) = &there
             && !fresh
             && let Some((incarnation, changed)) = self.go_on(cell, code.inspection.digest, &config).await?
@@ -588,7 +586,7 @@ impl Node {
         match status {
             Status::Ready if cell.mailbox.wake() => self.core.schedule(cell.clone()),
             Status::Ready => {}
-            Status::Quarantined(_) => cell.mailbox.shut(),
+            Status::Quarantined(_) | Status::Moved(_) => cell.mailbox.shut(),
             Status::Stopped(_) => drop(cell.mailbox.close()),
         }
     }
@@ -734,6 +732,7 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         entry,
         code: None,
         upgraded: None,
+        moved: None,
         tip,
         status,
         ending: false,
@@ -762,6 +761,7 @@ fn goes_on(cell: &Cell, offered: Digest, config: &Config) -> Result<Option<There
     let actor = cell.id.clone();
     match &life.status {
         Status::Quarantined(why) => return Err(Error::Quarantined { actor, why: why.clone() }),
+        Status::Moved(why) => return Err(Error::Moved { actor, why: why.clone() }),
         Status::Stopped(_) => return Ok(None),
         Status::Ready => {}
     }

@@ -55,9 +55,9 @@ pub struct ActorInfo {
     pub incarnation: u32,
     /// The component's digest.
     pub component: String,
-    /// live, idle, quarantined or stopped.
+    /// live, idle, quarantined, moved or stopped.
     pub status: String,
-    /// Why it is quarantined or stopped.
+    /// Why it is quarantined, moved or stopped.
     #[serde(default)]
     pub reason: Option<String>,
     /// durable, buffered or off.
@@ -81,6 +81,19 @@ pub struct ActorInfo {
     /// The newest fault, in words.
     #[serde(default)]
     pub last_fault: Option<String>,
+}
+
+/// An actor that came from another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// `namespace/name`.
+    pub id: String,
+    /// Its incarnation, which goes on.
+    pub incarnation: u32,
+    /// Records in its journal.
+    pub records: u64,
+    /// Messages that came with it.
+    pub mailbox: u64,
 }
 
 /// A base that was made.

@@ -4,6 +4,8 @@ mod build;
 mod call;
 mod completions;
 mod dead;
+mod export_actor;
+mod import_actor;
 mod inspect;
 mod journal;
 mod new;
@@ -45,6 +47,10 @@ pub enum Command {
     Stop(stop::Args),
     /// Make a base of an actor, from which recovery starts
     Snapshot(snapshot::Args),
+    /// Have an actor leave this node, as a file
+    ExportActor(export_actor::Args),
+    /// Take an actor in that another node exported
+    ImportActor(import_actor::Args),
     /// Give an actor another component and keep its state
     Upgrade(upgrade::Args),
     /// Run a journal again and compare every call
@@ -74,6 +80,8 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Dead(args) => ask(dead::run(context, &args)),
         Command::Stop(args) => ask(stop::run(context, &args)),
         Command::Snapshot(args) => ask(snapshot::run(context, &args)),
+        Command::ExportActor(args) => ask(export_actor::run(context, &args)),
+        Command::ImportActor(args) => ask(import_actor::run(context, &args)),
         Command::Upgrade(args) => ask(upgrade::run(context, &args)),
     }
 }

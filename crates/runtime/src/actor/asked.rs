@@ -8,6 +8,7 @@ use troupe_log::Seq;
 use super::change::Change;
 use super::executor::Executor;
 use super::message::Gate;
+use super::moving::Leave;
 use super::upgrade::Upgrade;
 use crate::error::Result;
 
@@ -20,6 +21,8 @@ pub enum Asked {
     Base(oneshot::Sender<Result<(Seq, Gate)>>),
     /// Go on with another component.
     Upgrade(Box<Upgrade>),
+    /// Leave this node.
+    Leave(Leave),
 }
 
 impl Executor {
@@ -30,6 +33,9 @@ impl Executor {
             Asked::Base(done) => {
                 let made = self.make_base().await;
                 let _ = done.send(made.map(|record| (record, self.behind())));
+            }
+            Asked::Leave(Leave { components, done }) => {
+                let _ = done.send(self.leave_node(components).await);
             }
             Asked::Upgrade(upgrade) => {
                 let Upgrade { code, way, done } = *upgrade;

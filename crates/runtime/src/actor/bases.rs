@@ -76,6 +76,7 @@ impl Executor {
         match &self.cell.life.lock().status {
             Status::Ready => Ok(()),
             Status::Quarantined(why) => Err(Error::Quarantined { actor, why: why.clone() }),
+            Status::Moved(why) => Err(Error::Moved { actor, why: why.clone() }),
             Status::Stopped(_) => Err(Error::NoActor(actor)),
         }
     }

@@ -56,8 +56,18 @@ impl Executor {
                     }
                 }
                 // Why there is none is told where actors are listed.
-                Next::Snapshot => drop(Box::pin(self.make_base()).await),
-                Next::Asked(asked) => Box::pin(self.asked(asked)).await,
+                Next::Snapshot => {
+                    let _ = Box::pin(self.make_base()).await;
+                    if self.has_moved() {
+                        break;
+                    }
+                }
+                Next::Asked(asked) => {
+                    Box::pin(self.asked(asked)).await;
+                    if self.has_moved() {
+                        break;
+                    }
+                }
                 Next::Evict => {
                     if !evictable(&self.cell) {
                         continue;
@@ -75,6 +85,10 @@ impl Executor {
             }
         }
         self.leave();
+    }
+
+    fn has_moved(&self) -> bool {
+        matches!(self.cell.life.lock().status, Status::Moved(_))
     }
 
     /// Ends the executor, whatever waits.
@@ -160,7 +174,7 @@ impl Executor {
                     self.too_late(vec![envelope]);
                     return false;
                 }
-                Status::Quarantined(_) => {
+                Status::Quarantined(_) | Status::Moved(_) => {
                     self.cell.mailbox.put_back(envelope);
                     self.cell.hang_up(&CallError::Unavailable(self.core.why_not(&self.cell).to_string()));
                     return false;

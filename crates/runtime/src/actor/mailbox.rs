@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::asked::Asked;
 use super::cut::Cut;
 use super::ending::EndCause;
-use super::message::{Envelope, MessageKind, ReplyTo};
+use super::message::{Envelope, Message, MessageKind, ReplyTo};
 use super::task::Task;
 
 /// What an executor does next.
@@ -378,6 +378,53 @@ impl Mailbox {
     /// No more messages; what waits stays.
     pub fn shut(&self) {
         self.state.lock().closed = true;
+    }
+
+    /// Takes messages again, after [`shut`](Self::shut).
+    pub fn open_again(&self) {
+        self.state.lock().closed = false;
+    }
+
+    /// True while a place is reserved and not filled.
+    pub fn expects(&self) -> bool {
+        let state = self.state.lock();
+        state.reserved > 0 || state.reserved_infos > 0
+    }
+
+    /// What waits and stands in the inbox table, in order, where `which`; `others` hears of the rest.
+    pub fn waiting(
+        &self,
+        which: impl Fn(&Envelope) -> bool,
+        mut others: impl FnMut(&Message),
+    ) -> Vec<(Arc<Message>, u64)> {
+        let state = self.state.lock();
+        let mut waiting = Vec::with_capacity(state.queue.len());
+        for envelope in &state.queue {
+            match envelope.arrival {
+                Some(arrival) if which(envelope) => waiting.push((envelope.message.clone(), arrival)),
+                _ => others(&envelope.message),
+            }
+        }
+        waiting
+    }
+
+    /// Takes the messages out for which `which` is true.
+    pub fn take_where(&self, which: impl Fn(&Envelope) -> bool) -> Vec<Envelope> {
+        let mut state = self.state.lock();
+        let (taken, rest): (Vec<_>, VecDeque<_>) = std::mem::take(&mut state.queue).into_iter().fold(
+            (Vec::new(), VecDeque::new()),
+            |(mut taken, mut rest), envelope| {
+                if which(&envelope) {
+                    taken.push(envelope);
+                } else {
+                    rest.push_back(envelope);
+                }
+                (taken, rest)
+            },
+        );
+        state.infos = rest.iter().filter(|envelope| envelope.message.kind == MessageKind::Info).count() as u32;
+        state.queue = rest;
+        taken
     }
 
     /// Hands back who waits for an answer to a message that waits.

@@ -30,6 +30,7 @@ impl Node {
         loop {
             match &cell.life.lock().status {
                 Status::Ready => {}
+                Status::Moved(why) => return Err(Error::Moved { actor: cell.id.clone(), why: why.clone() }),
                 Status::Stopped(_) => return Err(Error::NoActor(cell.id.clone())),
                 Status::Quarantined(why) => {
                     return Err(Error::Quarantined { actor: cell.id.clone(), why: why.clone() });

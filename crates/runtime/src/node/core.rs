@@ -63,6 +63,8 @@ pub struct Core {
     boot: u64,
     messages: AtomicU64,
     pub(crate) arrivals: AtomicU64,
+    /// One actor comes at a time.
+    pub(crate) coming: tokio::sync::Mutex<()>,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
     /// One for each executor; closing waits until they are gone.
@@ -112,6 +114,7 @@ impl Core {
             boot: u64::from_le_bytes(boot),
             messages: AtomicU64::new(0),
             arrivals: AtomicU64::new(arrivals),
+            coming: tokio::sync::Mutex::default(),
             closing: watch::channel(false).0,
             is_closing: AtomicBool::new(false),
             executors: watch::channel(0).0,
@@ -281,6 +284,7 @@ impl Core {
         }
         match &cell.life.lock().status {
             Status::Quarantined(why) => Error::Quarantined { actor: cell.id.clone(), why: why.clone() },
+            Status::Moved(why) => Error::Moved { actor: cell.id.clone(), why: why.clone() },
             Status::Ready | Status::Stopped(_) => Error::NoActor(cell.id.clone()),
         }
     }
@@ -595,6 +599,10 @@ fn takes_messages(cell: &Cell, life: &Life) -> Result<(), CallError> {
     match &life.status {
         Status::Ready => Ok(()),
         Status::Stopped(_) => Err(CallError::NotFound(cell.id.to_string())),
+        Status::Moved(why) => {
+            let error = Error::Moved { actor: cell.id.clone(), why: why.clone() };
+            Err(CallError::Unavailable(error.to_string()))
+        }
         Status::Quarantined(why) => {
             let error = Error::Quarantined { actor: cell.id.clone(), why: why.clone() };
             Err(CallError::Unavailable(error.to_string()))

@@ -5,6 +5,7 @@
 //! same player.
 
 mod ahead;
+mod blobs;
 mod nothing;
 pub mod player;
 pub(crate) mod shadow;
@@ -18,6 +19,7 @@ use troupe_log::body::{self, Genesis, TurnKind};
 use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq, Store};
 
 use self::ahead::Ahead;
+pub use self::blobs::blob_of;
 use self::nothing::Nothing;
 use self::player::{Player, describe_outcome};
 use self::turns::{End, Item, PastTurn, Source, Turns};

@@ -8,6 +8,7 @@ mod calls;
 mod components;
 mod dead;
 mod journal;
+mod moving;
 mod node;
 mod upgrade;
 
@@ -19,6 +20,7 @@ use axum::routing::{delete, get, post};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::timeout;
+use troupe_log::actor_file::MOST;
 
 use crate::error::ApiError;
 use crate::serve::{Api, GRACE};
@@ -42,6 +44,8 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/actors/{id}", delete(actors::stop))
         .route("/v1/actors/{id}/snapshot", post(upgrade::snapshot))
         .route("/v1/actors/{id}/upgrade", post(upgrade::upgrade))
+        .route("/v1/actors/{id}/export", post(moving::export))
+        .route("/v1/actors/{id}/export/abort", post(moving::abort))
         .route("/v1/actors/{id}/typed", post(calls::typed))
         .route("/v1/dead-letters", get(dead::all))
         .route("/v1/actors/{id}/dead-letters", get(dead::of))
@@ -53,7 +57,11 @@ pub(crate) fn all() -> Router<Api> {
     let messages =
         Router::new().route("/v1/actors/{id}/call", post(calls::call)).route("/v1/actors/{id}/send", post(calls::send));
     let components = Router::new().route("/v1/components", post(components::load));
-    bounded(small, MAX_JSON).merge(bounded(messages, MAX_MESSAGE)).merge(bounded(components, MAX_COMPONENT))
+    let actors = Router::new().route("/v1/import", post(moving::import));
+    bounded(small, MAX_JSON)
+        .merge(bounded(messages, MAX_MESSAGE))
+        .merge(bounded(components, MAX_COMPONENT))
+        .merge(bounded(actors, MOST as usize))
 }
 
 /// Routes whose bodies have a limit: one that announces more is refused at once, any other when it passes it.
