@@ -20,7 +20,7 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, memory, replay, spawn, start};
+use crate::rows::{calls, casts, durable, memory, moves, replay, spawn, start};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -53,7 +53,7 @@ struct Args {
 type Measure = fn(&Setup) -> anyhow::Result<Vec<Row>>;
 
 /// What is measured, under the names that `--only` looks at.
-const MEASURES: [(&str, Measure); 9] = [
+const MEASURES: [(&str, Measure); 10] = [
     ("call-on-node", |setup| Ok(vec![calls::on_node(setup)?])),
     ("call-from-thread", |setup| Ok(vec![calls::from_thread(setup)?])),
     ("cast-off cast-buffered", casts::both),
@@ -61,6 +61,7 @@ const MEASURES: [(&str, Measure); 9] = [
     ("spawn-to-reply", |setup| Ok(vec![spawn::to_reply(setup)?])),
     ("call-4000-actors", |setup| Ok(vec![calls::many(setup)?])),
     ("memory-idle-actor", |setup| Ok(vec![memory::idle(setup)?])),
+    ("move-actor", |setup| Ok(vec![moves::to_first_answer(setup)?])),
     ("replay", |setup| Ok(vec![replay::against_live(setup)?])),
     ("start-python", |setup| Ok(vec![start::of_python(setup)?])),
 ];

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::facts::Facts;
 
 /// The rows that a run must have, in the order of the table.
-pub const ROWS: [&str; 11] = [
+pub const ROWS: [&str; 12] = [
     "call-on-node",
     "call-from-thread",
     "cast-off",
@@ -21,6 +21,7 @@ pub const ROWS: [&str; 11] = [
     "spawn-to-reply",
     "call-4000-actors",
     "memory-idle-actor",
+    "move-actor",
     "replay",
     "start-python",
 ];

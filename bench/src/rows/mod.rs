@@ -4,6 +4,7 @@ pub mod calls;
 pub mod casts;
 pub mod durable;
 pub mod memory;
+pub mod moves;
 pub mod replay;
 pub mod spawn;
 pub mod start;

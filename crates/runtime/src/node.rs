@@ -480,6 +480,11 @@ impl Node {
         let incarnation = match &there {
             Some(cell) => {
                 self.take_over(cell).await;
+                // It may have left while this waited for its turn to end.
+                if let Status::Moved(why) = &cell.life.lock().status {
+                    cell.mailbox.abandon();
+                    return Err(Error::Moved { actor: spec.id, why: why.clone() });
+                }
                 Incarnation(cell.life.lock().about.incarnation.0 + 1)
             }
             None => Incarnation(0),
