@@ -8,6 +8,7 @@ use troupe_runtime::manifest::{ActorSpec, ComponentRef, Mode};
 use troupe_runtime::node::{How, Node, Outgoing};
 
 use crate::front_support::Folder;
+use crate::requests::partner;
 use crate::support::{ask, begun, guest, id, node_on, power_cut, replay, sleeping, spec, verified};
 
 fn saver() -> ActorSpec {
@@ -51,7 +52,8 @@ async fn an_actor_goes_on_elsewhere_with_its_state_journal_keys_and_settings() {
     }
     assert!(matches!(node.stop(&saver_id, "x").await, Err(Error::Moved { .. })));
     assert_eq!(node.export_actor(&saver_id, false).await.unwrap(), file, "a lost file is written again");
-    let node = node_on(&power_cut(node, &here)).await;
+    let here = power_cut(node, &here);
+    let node = node_on(&here).await;
     moved(&add(&node, 31).await.unwrap_err());
     assert_eq!(node.export_actor(&saver_id, false).await.unwrap(), file, "after a power cut, too");
     // Its journal stays to be looked at.
@@ -66,7 +68,8 @@ async fn an_actor_goes_on_elsewhere_with_its_state_journal_keys_and_settings() {
     assert_eq!((came.next, came.waiting), (left.next, 0));
     let info = other.actor(&saver_id).await.unwrap();
     assert_eq!((info.head, info.next, info.base), (left.head, left.next, left.base), "the same heads");
-    let other = node_on(&power_cut(other, &there)).await;
+    let there = power_cut(other, &there);
+    let other = node_on(&there).await;
     assert_eq!(add(&other, 30).await.unwrap(), (30 * 31 / 2).to_string(), "a repeat gets the first answer");
     assert_eq!(add(&other, 31).await.unwrap(), (31 * 32 / 2).to_string());
     assert!(other.start(saver()).await.unwrap().resumed, "under the same settings");
@@ -75,7 +78,8 @@ async fn an_actor_goes_on_elsewhere_with_its_state_journal_keys_and_settings() {
     verified(&other, "saver").await;
     let whole = replay(&other, "saver", "saver").await.unwrap();
     assert_eq!(whole.records, other.actor(&saver_id).await.unwrap().next.0, "from genesis on, across the move");
-    let other = node_on(&power_cut(other, &there)).await;
+    let there = power_cut(other, &there);
+    let other = node_on(&there).await;
     assert_eq!(ask(&other, "saver", "get", "").await.unwrap(), (31 * 32 / 2).to_string());
     node.close().await.unwrap();
     other.close().await.unwrap();
@@ -126,10 +130,60 @@ async fn a_put_off_answer_is_given_where_the_actor_is() {
     node.close().await.unwrap();
     let other = node_on(&there).await;
     other.import_actor(file).await.unwrap();
-    let other = node_on(&power_cut(other, &there)).await;
+    let there = power_cut(other, &there);
+    let other = node_on(&there).await;
     let again = begun(other.call(&actor, later())).await;
     ask(&other, "deferrer", "release", "here").await.unwrap();
     assert_eq!(again.await.unwrap(), b"here");
+    other.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timers_go_along_and_actors_that_wait_here_are_told() {
+    let (here, there) = (SimDisk::new(), SimDisk::new());
+    let node = node_on(&here).await;
+    for name in ["asker", "mover", "waiter"] {
+        node.start(partner(name)).await.unwrap();
+    }
+    let mover = id("mover");
+    let late = ask(&node, "mover", "after", "3600000|mover|late|x").await.unwrap();
+    ask(&node, "mover", "after", "1500|mover|soon|y").await.unwrap();
+    let put_off = begun(ask(&node, "waiter", "ask", "mover|later|")).await;
+    while ask(&node, "mover", "held", "").await.unwrap() != "1" {}
+    let nap = begun(ask(&node, "mover", "nap", "50")).await;
+    sleeping(&node, 3).await;
+    let asked = begun(ask(&node, "asker", "ask-once", "k|mover|add|2")).await;
+    while node.actor(&mover).await.unwrap().mailbox == 0 {}
+    let exported = begun(node.export_actor(&mover, false)).await;
+    nap.await.unwrap();
+    exported.await.unwrap();
+    for told in [asked.await, put_off.await] {
+        let told = told.unwrap_err().to_string();
+        assert!(told.contains("unavailable: ") && told.contains("has moved to another node"), "{told}");
+    }
+    assert_eq!(node.pending_timers(), 0);
+    for name in ["asker", "waiter"] {
+        replay(&node, name, "partner").await.unwrap();
+    }
+    node.abort_move(&mover).await.unwrap();
+    assert_eq!(node.pending_timers(), 2, "taken back");
+    let file = node.export_actor(&mover, true).await.unwrap();
+    let here = power_cut(node, &here);
+    let node = node_on(&here).await;
+    assert_eq!(node.pending_timers(), 0, "none stays behind");
+    let other = node_on(&there).await;
+    other.import_actor(file).await.unwrap();
+    let there = power_cut(other, &there);
+    let other = node_on(&there).await;
+    let soon = "info soon(y) from @timer/default/mover";
+    while ask(&other, "mover", "notes", "").await.unwrap() != soon {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ask(&other, "mover", "cancel", &late).await.unwrap(), "true");
+    assert_eq!(ask(&other, "mover", "total", "").await.unwrap(), "0", "what was refused is applied nowhere");
+    assert_eq!(ask(&other, "mover", "release", "").await.unwrap(), "", "the token is good, and nobody waits");
+    replay(&other, "mover", "partner").await.unwrap();
+    node.close().await.unwrap();
     other.close().await.unwrap();
 }
 
@@ -150,7 +204,8 @@ async fn an_actor_returns_with_what_it_did_elsewhere_and_no_older_file_does() {
     other.import_actor(next.clone()).await.unwrap();
     assert_eq!(add(&other, 3).await.unwrap(), "6");
     let back = other.export_actor(&saver_id, false).await.unwrap();
-    let node = node_on(&power_cut(node, &here)).await;
+    let here = power_cut(node, &here);
+    let node = node_on(&here).await;
     let error = node.import_actor(out).await.unwrap_err().to_string();
     assert!(error.contains("knows of records that the file does not have"), "{error}");
     node.import_actor(back).await.unwrap();
@@ -160,13 +215,15 @@ async fn an_actor_returns_with_what_it_did_elsewhere_and_no_older_file_does() {
     assert!(error.contains("imported here before"), "{error}");
     // Once more, without a turn in between.
     let out = node.export_actor(&saver_id, false).await.unwrap();
-    let other = node_on(&power_cut(other, &there)).await;
+    let there = power_cut(other, &there);
+    let other = node_on(&there).await;
     other.import_actor(out.clone()).await.unwrap();
     let back = other.export_actor(&saver_id, false).await.unwrap();
     let error = other.import_actor(out).await.unwrap_err().to_string();
     assert!(error.contains("imported here before"), "{error}");
     node.import_actor(back).await.unwrap();
-    let node = node_on(&power_cut(node, &here)).await;
+    let here = power_cut(node, &here);
+    let node = node_on(&here).await;
     assert_eq!(add(&node, 5).await.unwrap(), "15");
     verified(&node, "saver").await;
     verified(&other, "saver").await;
@@ -189,7 +246,8 @@ async fn an_upgraded_actor_moves_with_its_large_state_and_is_rolled_back_there()
     let file = node.export_actor(&saver_id, true).await.unwrap();
     let other = node_with(&there, "saver").await;
     other.import_actor(file).await.unwrap();
-    let other = node_on(&power_cut(other, &there)).await;
+    let there = power_cut(other, &there);
+    let other = node_on(&there).await;
     assert_eq!(ask(&other, "saver", "get", "").await.unwrap(), "7");
     assert_eq!(other.before_upgrade(&saver_id).unwrap(), old);
     other.upgrade(&saver_id, &ComponentRef::Digest(old), How::Snapshot).await.unwrap();
@@ -260,7 +318,8 @@ async fn a_power_cut_anywhere_round_an_export_leaves_the_actor_on_one_node() {
         disk.cut_after(cuts);
         let added = add(&node, 2).await.is_ok();
         let file = if added { node.export_actor(&id("saver"), true).await.ok() } else { None };
-        let node = node_on(&power_cut(node, &disk)).await;
+        let disk = power_cut(node, &disk);
+        let node = node_on(&disk).await;
         let status = node.actor(&id("saver")).await.unwrap().status;
         assert!(file.is_none() || status == "moved", "cut after {cuts}: a file is out, and the actor is {status}");
         seen.push(status == "moved");
@@ -313,7 +372,8 @@ async fn a_power_cut_anywhere_round_an_import_brings_all_of_the_actor_or_nothing
             let node = node_on(&disk).await;
             disk.cut_after(cuts);
             let came = node.import_actor(file.clone()).await.is_ok();
-            let node = node_on(&power_cut(node, &disk)).await;
+            let disk = power_cut(node, &disk);
+            let node = node_on(&disk).await;
             let status = node.actor(&id("saver")).await.map(|info| info.status).ok();
             let there = status.is_some_and(|status| status != "moved");
             assert!(there || !came, "cut after {cuts}: {status:?}");

@@ -59,7 +59,8 @@ async fn a_base_that_is_asked_for_is_waited_for_and_says_its_record_or_why_there
     ask(&node, "saver", "add", "3").await.unwrap();
     let record = node.make_base(&id("saver")).await.unwrap();
     assert_eq!(record.0 + 1, node.actor(&id("saver")).await.unwrap().next.0);
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "1", "it was durable, and recovery starts there");
     ask(&node, "saver", "refuse-save", "").await.unwrap();
     let error = node.make_base(&id("saver")).await.unwrap_err();
@@ -98,7 +99,8 @@ async fn a_component_that_does_the_same_takes_over_between_two_turns_and_gives_b
     assert_eq!(runs(&node).await, Digest::of(&new));
     let again = node.upgrade(&saver_id, &to, How::Replay).await.unwrap();
     assert_eq!((again.record, again.from), (None, Digest::of(&new)), "it runs it already");
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(runs(&node).await, Digest::of(&new));
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), (calls + 2).to_string(), "nothing was loaded");
     assert_eq!(ask(&node, "saver", "add", "2").await.unwrap(), "20");
@@ -110,7 +112,8 @@ async fn a_component_that_does_the_same_takes_over_between_two_turns_and_gives_b
     node.upgrade(&saver_id, &back, How::Replay).await.unwrap();
     assert_eq!(node.before_upgrade(&saver_id).unwrap(), Digest::of(&new));
     assert_eq!(ask(&node, "saver", "add", "2").await.unwrap(), "22");
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert!(node.start(saver(u64::MAX)).await.unwrap().resumed, "the first component again");
     assert_eq!(ask(&node, "saver", "get", "").await.unwrap(), "22");
     verified(&node, "saver").await;
@@ -153,7 +156,8 @@ async fn one_that_differs_is_refused_with_the_first_difference_or_loads_what_the
     assert_eq!(ask(&node, "saver", "saved-by", "").await.unwrap(), Digest::of(&old).to_string());
     assert_eq!(ask(&node, "saver", "crash", "").await.unwrap(), "mended");
     assert_eq!(ask(&node, "saver", "add", "1").await.unwrap(), "6");
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(runs(&node).await, Digest::of(&next));
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 4");
     // From here on the journal is the new one's: what it replays is what stands behind its base.
@@ -161,14 +165,16 @@ async fn one_that_differs_is_refused_with_the_first_difference_or_loads_what_the
     let again = loaded(&node, &twin).await;
     node.upgrade(&saver_id, &again, How::Replay).await.unwrap();
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 5");
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 6");
     let back = ComponentRef::Digest(Digest::of(&old));
     let error = node.upgrade(&saver_id, &back, How::Replay).await.unwrap_err();
     assert!(matches!(error, Error::UpgradeDiffers { .. }), "{error}");
     node.upgrade(&saver_id, &back, How::Snapshot).await.unwrap();
     assert_eq!(ask(&node, "saver", "get", "").await.unwrap(), "6");
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "2");
     verified(&node, "saver").await;
     let whole = replayed(&node, &[&next, &old, &twin]).await.unwrap();
@@ -247,7 +253,8 @@ async fn a_power_cut_anywhere_round_an_upgrade_leaves_the_old_component_or_the_n
             next_add += 1;
         }
         let whole = next_add == 12;
-        let node = node_on(&power_cut(node, &disk)).await;
+        let disk = power_cut(node, &disk);
+        let node = node_on(&disk).await;
         let upgrades = count(&node, "saver", Kind::Upgrade).await;
         assert!(upgrades == done || upgrades == begun, "cut after {cuts}: {upgrades}, {done}");
         let expected = if upgrades == 0 { &old } else { steps[upgrades - 1].0 };

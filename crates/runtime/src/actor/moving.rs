@@ -3,7 +3,7 @@
 //! Promises: the step that makes it leave is one batch, and from there on it takes no message here, until it is imported again or an
 //! operator takes the move back. What waits in its inbox goes with it; a call whose caller is told here that it cannot be answered (an actor
 //! that waits inside a turn, a client that gave no idempotency key) is withdrawn in that batch instead, so that nothing is applied that
-//! was refused. What it has of this node's services ends, but for the rows that a service says go along.
+//! was refused. What it has of this node's services ends, but for its timers and the rows that a service says go along.
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::node::core::Core;
 use crate::replay::blob_of;
+use crate::service::End;
 
 /// A wish that an actor leave, and who has it.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub struct Moved {
     pub node_time: NodeTime,
     /// When.
     pub wall: WallTime,
-    /// Rows of services that go along.
+    /// Rows of services and timers that go along.
     pub rows: Vec<Row>,
 }
 
@@ -256,7 +257,10 @@ impl Executor {
         let now = self.core.clock.now();
         let mut id = [0; 16];
         self.core.entropy.fill(&mut id);
-        let rows = self.core.shared.all().into_iter().flat_map(|(_, service)| service.moves(&self.cell.id)).collect();
+        let timers = self.core.timers.kept(&self.cell.id).into_iter();
+        let timers = timers.map(|timer| Row { table: Table::TIMERS, key: timer.name.key(), value: timer.encode() });
+        let services = self.core.shared.all();
+        let rows = services.into_iter().flat_map(|(_, service)| service.moves(&self.cell.id)).chain(timers).collect();
         let moved = Moved {
             incarnation: self.cell.life.lock().about.incarnation,
             id: MoveId(id),
@@ -322,7 +326,7 @@ impl Executor {
                 guest.put(Table::TOKENS, &promise::key(&actor, token), &promise.encode());
             }
         }
-        guest.leave_services();
+        guest.leave_services(End::Stopped, &moved.why());
         guest.put(Table::MOVES, &Moved::key(&actor), &moved.encode());
         let gate = guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
         // Whatever its mode: a file that is out must not find the actor here again.
@@ -331,6 +335,7 @@ impl Executor {
             let mut life = self.cell.life.lock();
             life.status = Status::Moved(moved.why());
             life.moved = Some(Arc::new(moved));
+            self.core.count_child(life.entry.parent.as_ref(), false);
         }
         let heard = CallError::Unavailable(error.to_string());
         for envelope in stay {

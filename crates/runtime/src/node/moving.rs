@@ -25,6 +25,7 @@ use crate::boundary::inbox_key;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
 use crate::replay::blob_of;
+use crate::service::timers::{self, Timer};
 
 /// An actor that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl Node {
             let mut life = cell.life.lock();
             life.moved = None;
             life.status = Status::Ready;
+            self.core.count_child(life.entry.parent.as_ref(), true);
         }
         self.lives_here(&cell);
         Ok(self.core.store.sync(position).await?)
@@ -101,13 +103,13 @@ impl Node {
                 has.config.limits.memory
             )));
         }
-        if let Some(row) = has.services.iter().find(|row| {
-            let service = self.core.shared.of_table(row.table);
-            !service.is_some_and(|service| service.may_come(&file.about.actor, &row.key, &row.value))
-        }) {
+        if let Some(row) = has.services.iter().find(|row| !self.may_come(&file.about.actor, row)) {
             return Err(refused(format!("this version takes no such row of the table {:?}", row.table)));
         }
         let _alone = self.core.coming.lock().await;
+        if self.core.unborn.lock().contains(&file.about.actor) {
+            return Err(refused("an actor of this name is being spawned here".to_owned()));
+        }
         let there = self.core.cell(&file.about.actor);
         let known = match &there {
             Some(cell) => {
@@ -125,8 +127,9 @@ impl Node {
                 life.status = Status::Moved("it is being imported".to_owned());
                 let cell = Arc::new(Cell::new(file.about.actor.clone(), life));
                 cell.mailbox.shut();
+                let unborn = self.core.unborn.lock();
                 let mut actors = self.core.actors.write();
-                if actors.contains_key(&cell.id) {
+                if actors.contains_key(&cell.id) || unborn.contains(&cell.id) {
                     return Err(refused("an actor of this name is being started here".to_owned()));
                 }
                 actors.insert(cell.id.clone(), cell.clone());
@@ -294,6 +297,7 @@ impl Node {
         for (message, arrival) in inbox {
             cell.mailbox.restore(Envelope { message: Arc::new(message), reply: None, arrival: Some(arrival), seen });
         }
+        core.count_child(next.entry.parent.as_ref(), true);
         *cell.life.lock() = next;
         self.lives_here(cell);
         tracing::info!(%actor, records = %about.end.next, waiting, "an actor has come from node {}", about.from);
@@ -308,8 +312,24 @@ impl Node {
         }
     }
 
+    /// Whether a row is good, and of nobody but this actor.
+    fn may_come(&self, actor: &ActorId, row: &Row) -> bool {
+        if row.table == Table::TIMERS {
+            let timer = Timer::decode(&row.key, &row.value);
+            return timer.is_ok_and(|timer| matches!(&timer.name, timers::Name::Send(owner, _) if owner == actor));
+        }
+        let service = self.core.shared.of_table(row.table);
+        service.is_some_and(|service| service.may_come(actor, &row.key, &row.value))
+    }
+
     fn restore_rows(&self, rows: &[Row]) {
         for row in rows {
+            if row.table == Table::TIMERS {
+                if let Ok(timer) = Timer::decode(&row.key, &row.value) {
+                    self.core.timers.arm(timer);
+                }
+                continue;
+            }
             let restored =
                 self.core.shared.of_table(row.table).is_some_and(|service| service.restore(&row.key, &row.value));
             debug_assert!(restored, "{:?}", row.table);
