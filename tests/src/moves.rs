@@ -152,7 +152,7 @@ async fn timers_go_along_and_actors_that_wait_here_are_told() {
     while ask(&node, "mover", "held", "").await.unwrap() != "1" {}
     let nap = begun(ask(&node, "mover", "nap", "50")).await;
     sleeping(&node, 3).await;
-    let asked = begun(ask(&node, "asker", "ask-once", "k|mover|add|2")).await;
+    let asked = begun(ask(&node, "asker", "ask", "mover|add|2")).await;
     while node.actor(&mover).await.unwrap().mailbox == 0 {}
     let exported = begun(node.export_actor(&mover, false)).await;
     nap.await.unwrap();

@@ -221,6 +221,11 @@ pub fn pending_value(fingerprint: &Digest) -> Vec<u8> {
     value
 }
 
+/// Whether a value is that of a key without an answer.
+pub fn is_pending(value: &[u8]) -> bool {
+    value.get(32) == Some(&0)
+}
+
 /// The value of a key with its answer, and until when it is kept.
 pub fn done_value(fingerprint: &Digest, result: &Result<Vec<u8>, CallError>, now: WallTime) -> (Vec<u8>, WallTime) {
     let until = WallTime(now.0.saturating_add(KEPT));

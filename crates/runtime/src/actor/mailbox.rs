@@ -391,21 +391,11 @@ impl Mailbox {
         state.reserved > 0 || state.reserved_infos > 0
     }
 
-    /// What waits and stands in the inbox table, in order, where `which`; `others` hears of the rest.
-    pub fn waiting(
-        &self,
-        which: impl Fn(&Envelope) -> bool,
-        mut others: impl FnMut(&Message),
-    ) -> Vec<(Arc<Message>, u64)> {
+    /// What waits and stands in the inbox table, in order, where `which`.
+    pub fn waiting(&self, which: impl Fn(&Envelope) -> bool) -> Vec<(Arc<Message>, u64)> {
         let state = self.state.lock();
-        let mut waiting = Vec::with_capacity(state.queue.len());
-        for envelope in &state.queue {
-            match envelope.arrival {
-                Some(arrival) if which(envelope) => waiting.push((envelope.message.clone(), arrival)),
-                _ => others(&envelope.message),
-            }
-        }
-        waiting
+        let shown = state.queue.iter().filter(|envelope| which(envelope));
+        shown.filter_map(|envelope| Some((envelope.message.clone(), envelope.arrival?))).collect()
     }
 
     /// Takes the messages out for which `which` is true.

@@ -1,10 +1,10 @@
 //! An actor leaves its node, or comes to it: what goes with it, as an actor file.
 //!
 //! Promises: the step that makes it leave is one batch, and from there on it takes no message here, until it is imported again or an
-//! operator takes the move back. What waits in its inbox goes with it; a call whose caller is told here that it cannot be answered (an actor
-//! that waits inside a turn, a client that gave no idempotency key) is withdrawn in that batch instead, so that nothing is applied that
-//! was refused. What it has of this node's services ends, but for its timers and the rows that a service says go along.
+//! operator takes the move back. What waits in its inbox goes with it; a call without an idempotency key whose caller is told here that it has moved (an
+//! actor that waits inside a turn, or a client) is withdrawn in that batch instead, so that nothing is applied that was refused. What it has of this node's services ends, but for its timers and the rows that a service says go along.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -204,24 +204,28 @@ pub(crate) fn parcel(core: &Core, cell: &Cell, moved: &Moved, components: bool) 
     if let Some(upgraded) = upgraded {
         row(Table::MOVES, Upgraded::key(actor), upgraded.encode())?;
     }
-    let mut freed = Vec::new();
-    for (message, arrival) in cell.mailbox.waiting(|envelope| !withdrawn(envelope), |gone| freed.extend(gone.name())) {
+    let mut held = HashSet::new();
+    for (message, arrival) in cell.mailbox.waiting(|envelope| !withdrawn(envelope)) {
         let mut value = Vec::with_capacity(message.size() + 64);
         message.encode(&mut value);
         row(Table::INBOX, inbox_key(actor, arrival), value)?;
-    }
-    let mut known = about.keys.lock().rows();
-    known.sort();
-    for (name, value) in known {
-        if !freed.contains(&name) {
-            row(Table::KEYS, keys::table_key(actor, &name), value)?;
-        }
+        held.extend(message.name());
     }
     let promised = about.promised.lock();
     let mut tokens: Vec<_> = promised.iter().collect();
     tokens.sort_by_key(|(token, _)| *token);
     for (token, promise) in tokens {
         row(Table::TOKENS, promise::key(actor, token), without_asker(promise).encode())?;
+        held.extend(promise.key.clone().map(|key| (promise.from.clone(), key)));
+    }
+    drop(promised);
+    let mut known = about.keys.lock().rows();
+    known.sort();
+    for (name, value) in known {
+        // One that waits for the answer of a call that stays, or was just refused, is free there.
+        if !keys::is_pending(&value) || held.contains(&name) {
+            row(Table::KEYS, keys::table_key(actor, &name), value)?;
+        }
     }
     for Row { table, key, value } in &moved.rows {
         row(*table, key.clone(), value.clone())?;
@@ -248,7 +252,9 @@ impl Executor {
             let why = "its manifest says journal = \"off\": its state is nowhere but in memory";
             return Err(self.stays(why.to_owned()));
         }
-        if self.since_base > 0 || self.live.is_none() {
+        let component = self.cell.life.lock().entry.component;
+        let saves = self.core.components.saves(component).await.unwrap_or(false);
+        if saves && (self.since_base > 0 || self.live.is_none()) {
             // Recovery there then starts at it. Without, it plays the whole journal.
             let _ = self.make_base().await;
             self.ready()?;

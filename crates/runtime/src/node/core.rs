@@ -486,6 +486,10 @@ impl Services for Core {
     }
 
     fn reserve_in(&self, cell: &Arc<Cell>, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
+        if info && matches!(cell.life.lock().status, Status::Moved(_)) {
+            // Who tells of something must not try for ever.
+            return Err(CallError::NotFound(cell.id.to_string()));
+        }
         let recorded = self.accepts(cell, size)?;
         cell.mailbox.reserve(info).map_err(|refused| self.refused(cell, refused))?;
         let arrival = self.next_arrival();
@@ -520,6 +524,13 @@ impl Services for Core {
         let Some(cell) = self.cell(to).filter(|cell| !matches!(cell.life.lock().status, Status::Stopped(_))) else {
             return self.answer(asker, &Err(CallError::NotFound(to.to_string())), Gate::default());
         };
+        let moved = match &cell.life.lock().status {
+            Status::Moved(why) => Some(Error::Moved { actor: to.clone(), why: why.clone() }),
+            _ => None,
+        };
+        if let Some(error) = moved {
+            return self.answer(asker, &Err(CallError::Unavailable(error.to_string())), Gate::default());
+        }
         let about = cell.life.lock().about.clone();
         if about.mode == Mode::Off {
             let why = format!("the node has started again, and {to} has no journal: what it was asked is lost");

@@ -236,7 +236,7 @@ impl Node {
             batch.record_bytes(actor, about.incarnation, prev, new);
         }
         // What is left of an earlier stay.
-        let stale = cell.mailbox.waiting(|_| true, |_| {});
+        let stale = cell.mailbox.waiting(|_| true);
         stale.iter().for_each(|(_, arrival)| batch.delete(Table::INBOX, &inbox_key(actor, *arrival)));
         for (name, _) in left.keys.lock().rows() {
             batch.delete(Table::KEYS, &keys::table_key(actor, &name));

@@ -15,6 +15,9 @@ use super::{JournalSource, ReplayCode, Summary, alone, failed, new_player};
 use crate::actor::config::Config;
 use crate::error::{Error, Result};
 
+/// Turns that are played without a look at what else there is to do.
+const TOGETHER: u64 = 64;
+
 /// Where a shadow begins: at genesis, or at an instantiation under these settings.
 pub(crate) struct Start {
     pub(crate) actor: ActorId,
@@ -51,6 +54,10 @@ pub(crate) async fn shadow(code: &ReplayCode, source: &JournalSource, start: &St
                     End::Ended { .. } => {
                         player.play(&turn, &blobs).await.map_err(failed)?;
                         summary.turns += 1;
+                        if summary.turns % TOGETHER == 0 {
+                            // Others of this thread have their turns, too.
+                            tokio::task::yield_now().await;
+                        }
                     }
                     End::Faulted(_) => {}
                     End::Open => break,

@@ -70,6 +70,7 @@ impl gen_server::Guest for Saver {
                 PAD.set(usize::try_from(number(&payload)?).map_err(|error| error.to_string())?);
                 "padded".to_string()
             }
+            "crash" => "mended".to_string(),
             "sleep" => {
                 let millis = u64::try_from(number(&payload)?).map_err(|error| error.to_string())?;
                 host::sleep_millis(millis).map_err(|_| "sleep: error")?;
