@@ -20,7 +20,9 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, memory, queues, replay, requests, spawn, start, tuples};
+use crate::rows::{
+    calls, casts, durable, memory, moves, queues, replay, requests, spawn, start, tuples,
+};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -62,6 +64,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("spawn-to-reply", |setup| Ok(vec![spawn::to_reply(setup)?])),
     ("call-4000-actors", |setup| Ok(vec![calls::many(setup)?])),
     ("memory-idle-actor", |setup| Ok(vec![memory::idle(setup)?])),
+    ("move-actor", |setup| Ok(vec![moves::to_first_answer(setup)?])),
     ("replay", |setup| Ok(vec![replay::against_live(setup)?])),
     ("start-python", |setup| Ok(vec![start::of_python(setup)?])),
     ("request", |setup| Ok(vec![requests::asked(setup)?, requests::asked_durably(setup)?])),

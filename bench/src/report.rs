@@ -23,6 +23,7 @@ pub const ROWS: &[&str] = &[
     "spawn-to-reply",
     "call-4000-actors",
     "memory-idle-actor",
+    "move-actor",
     "replay",
     "start-python",
     "request",

@@ -11,6 +11,7 @@ use hyper::Method;
 use troupe_log::{SimDisk, export};
 use troupe_runtime::env::SystemEntropy;
 use troupe_runtime::manifest::Manifest;
+use troupe_runtime::node::Outgoing;
 use troupe_runtime::replay::{JournalSource, Replay, ReplayCode};
 use troupe_server::client::{Client, ClientError};
 use troupe_server::{Place, Server};
@@ -174,6 +175,48 @@ async fn journals() {
     files.both("journal file");
     replays.both("replay");
     node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn actor_files() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(spec("deferrer", "deferrer")).await.unwrap();
+    let later = Outgoing::new("later", &b"x"[..]).key("k").timeout(Duration::from_millis(1));
+    node.call(&id("deferrer"), later).await.unwrap_err();
+    node.offer(&id("deferrer"), Outgoing::new("release", &b"y"[..])).unwrap();
+    let file = node.export_actor(&id("deferrer"), false).await.unwrap();
+    node.close().await.unwrap();
+    let component = std::fs::read(guest("deferrer")).unwrap();
+    let other = async || {
+        let node = node_on(&SimDisk::new()).await;
+        node.load(&component).await.unwrap();
+        node
+    };
+    let (mut random, more) = (Random::new(), clock());
+    let (mut files, mut sealed) = (Seen::default(), Seen::default());
+    let (whole, body) = ([file.clone()], [file[..file.len() - 32].to_vec()]);
+    let mut there = other().await;
+    while more() {
+        files.saw(troupe_log::actor_file::read(&changed(&mut random, &whole)).is_ok());
+        // Behind a good hash a file can still say anything.
+        let mut bytes = changed(&mut random, &body);
+        let hash = troupe_log::Digest::of(&bytes).0;
+        bytes.extend_from_slice(&hash);
+        let came = there.import_actor(bytes).await;
+        if let Err(error) = &came {
+            assert!(!matches!(error, troupe_runtime::Error::Internal { .. }), "{error}");
+        }
+        sealed.saw(came.is_ok());
+        if came.is_ok() {
+            // Whatever it brought, it answers or says why it does not.
+            let _ = ask(&there, "deferrer", "held", "").await;
+            there.close().await.unwrap();
+            there = other().await;
+        }
+    }
+    files.both("actor file");
+    sealed.both("actor file behind a good hash");
+    there.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ pub mod casts;
 pub mod durable;
 pub mod memory;
 pub mod queues;
+pub mod moves;
 pub mod replay;
 pub mod requests;
 pub mod spawn;

@@ -119,7 +119,11 @@ impl From<ClientError> for Failure {
                 Self::failed("io", e, help)
             }
             ClientError::Refused(failure) => Self {
-                exit: if failure.code == "usage" { Exit::Usage } else { Exit::Failed },
+                exit: match failure.code.as_str() {
+                    "usage" => Exit::Usage,
+                    "differs" => Exit::Differs,
+                    _ => Exit::Failed,
+                },
                 code: failure.code,
                 message: failure.message,
                 help: failure.help,

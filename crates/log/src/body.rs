@@ -345,6 +345,48 @@ impl<'a> Change<'a> {
     }
 }
 
+/// How the state of an actor came to another component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Carried {
+    /// The journal was played again under it, without difference.
+    Replayed = 0,
+    /// The component before saved it, this one loaded it.
+    Saved = 1,
+}
+
+/// Body of [`Kind::Upgrade`](crate::record::Kind::Upgrade): another component from here on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upgrade {
+    /// When.
+    pub wall: WallTime,
+    /// The component before.
+    pub from: Digest,
+    /// The component of what follows.
+    pub to: Digest,
+    /// How the state came to it.
+    pub carried: Carried,
+}
+
+impl Upgrade {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.wall.0);
+        out.extend_from_slice(&self.from.0);
+        out.extend_from_slice(&self.to.0);
+        put_u8(out, self.carried as u8);
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let (wall, from, to) = (WallTime(r.u64()?), Digest(r.array()?), Digest(r.array()?));
+        let carried = if r.case(2)? == 0 { Carried::Replayed } else { Carried::Saved };
+        r.finish()?;
+        Ok(Self { wall, from, to, carried })
+    }
+}
+
 /// Body of [`Kind::Due`](crate::record::Kind::Due): a call began a duration, which goes on through a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
@@ -487,6 +529,14 @@ mod tests {
         Change { wall: WallTime(7), config: b"settings" }.encode(&mut body);
         assert_eq!(Change::decode(&body), Ok(Change { wall: WallTime(7), config: b"settings" }));
         cut_everywhere(&body, |body| Change::decode(body).map(drop));
+
+        for carried in [Carried::Replayed, Carried::Saved] {
+            let upgrade = Upgrade { wall: WallTime(8), from: Digest::of(b"a"), to: Digest::of(b"b"), carried };
+            let mut body = Vec::new();
+            upgrade.encode(&mut body);
+            assert_eq!(Upgrade::decode(&body), Ok(upgrade));
+            cut_everywhere(&body, Upgrade::decode);
+        }
 
         let mut body = Vec::new();
         Due { of: Seq(7), at: NodeTime(9) }.encode(&mut body);

@@ -36,6 +36,7 @@
 //!
 //! Bytes: `docs/journal-format.md`. Promises: `docs/semantics.md`.
 
+pub mod actor_file;
 pub mod batch;
 pub mod body;
 pub mod chain;

@@ -70,7 +70,7 @@ pub enum Error {
     NoActor(ActorId),
     /// The actor is there with other code.
     #[error(
-        "{actor} runs {there}, the manifest says {offered}; `--fresh` begins a new life, the old component goes on with the old one"
+        "{actor} runs {there}, the manifest says {offered}; `troupe upgrade {actor} {offered}` goes on with it, `--fresh` begins a new life, the old component goes on with the old one"
     )]
     OtherComponent {
         /// The actor.
@@ -87,6 +87,64 @@ pub enum Error {
         actor: ActorId,
         /// Which.
         what: String,
+    },
+    /// No base could be made.
+    #[error("{actor} made no base: {why}")]
+    NoBase {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
+    },
+    /// Its journal does not replay under the component that it was to go on with.
+    #[error("{actor} goes on as it was: under {to} its {divergence}")]
+    UpgradeDiffers {
+        /// The actor.
+        actor: ActorId,
+        /// The component.
+        to: Digest,
+        /// The first difference.
+        divergence: Box<Divergence>,
+    },
+    /// An actor that cannot go on with another component.
+    #[error("{actor} cannot be upgraded: {why}")]
+    NoUpgrade {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
+    },
+    /// The actor has left this node.
+    #[error(
+        "{actor} is not here: {why}; `troupe import-actor --abort {actor}` takes it back if it was imported nowhere"
+    )]
+    Moved {
+        /// The actor.
+        actor: ActorId,
+        /// Where it is.
+        why: String,
+    },
+    /// An actor that cannot leave.
+    #[error("{actor} cannot be exported: {why}")]
+    NoMove {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
+    },
+    /// An actor that cannot come here.
+    #[error("{actor} cannot be imported: {why}")]
+    NoImport {
+        /// The actor.
+        actor: ActorId,
+        /// Why.
+        why: String,
+    },
+    /// A file that brings no actor.
+    #[error("not an actor file: {why}")]
+    NotAnActorFile {
+        /// What is wrong.
+        why: String,
     },
     /// No such dead letter.
     #[error("{actor} has no dead letter {message}; `troupe dead list` has them")]

@@ -1,19 +1,22 @@
 //! A node: the whole API of the runtime.
 //!
 //! Open one on a data folder (or in memory), load components, start actors, call and cast, read journals; beside this file:
-//! `typed` calls functions by name, `listing` shows actors, `stopping` ends them, `dead` has their dead letters. Every answer
-//! that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
+//! `typed` calls functions by name, `listing` shows actors, `bases` makes bases of them, `upgrading` gives them another component,
+//! `moving` has them leave and come, `stopping` ends them, `dead` has their dead letters. Every answer that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
 pub mod actor_ref;
+mod bases;
 pub(crate) mod births;
 pub mod channels;
 pub(crate) mod core;
 mod dead;
 pub(crate) mod listing;
+mod moving;
 mod party;
 pub mod phases;
 mod stopping;
 mod typed;
+mod upgrading;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +29,9 @@ use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Posi
 use self::actor_ref::ActorRef;
 use self::core::{Core, Parts};
 pub use self::listing::ActorInfo;
+pub use self::moving::Imported;
+pub use self::upgrading::{How, Upgrade};
+use crate::actor::asked::Asked;
 use crate::actor::cell::{Cell, Life, Status, Tip};
 use crate::actor::change::{Change, Changed};
 use crate::actor::config::{ActorEntry, Config};
@@ -278,6 +284,9 @@ impl Node {
                 }
             }
         }
+        for (key, value) in table(Table::MOVES) {
+            self.restore_move(key, value).ok_or_else(|| corrupt("moves"))?;
+        }
         for (key, value) in table(Table::KEYS) {
             let Some((id, name)) = keys::from_table_key(key) else { return Err(corrupt("keys")) };
             if let Some(cell) = core.cell(&id) {
@@ -353,7 +362,7 @@ impl Node {
                 let life = cell.life.lock();
                 (life.tip.tail.is_none() && life.status == Status::Ready, life.entry.parent.clone())
             };
-            if !matches!(cell.life.lock().status, Status::Stopped(_)) {
+            if !matches!(cell.life.lock().status, Status::Stopped(_) | Status::Moved(_)) {
                 core.count_child(parent.as_ref(), true);
             }
             if unbegun {
@@ -363,7 +372,8 @@ impl Node {
                 }
                 continue;
             }
-            if cell.mailbox.wake() {
+            let moved = matches!(cell.life.lock().status, Status::Moved(_));
+            if !moved && cell.mailbox.wake() {
                 core.schedule(cell.clone());
             }
         }
@@ -464,6 +474,9 @@ impl Node {
         self.name_components(&mut spec).await?;
         let config = Config::of(&spec);
         let there = self.core.cell(&spec.id);
+        if let Some(Status::Moved(why)) = there.as_ref().map(|cell| cell.life.lock().status.clone()) {
+            return Err(Error::Moved { actor: spec.id, why });
+        }
         if let Some(cell) = &there
             && !fresh
             && let Some((incarnation, changed)) = self.go_on(cell, code.inspection.digest, &config).await?
@@ -478,6 +491,11 @@ impl Node {
         let incarnation = match &there {
             Some(cell) => {
                 self.take_over(cell).await;
+                // It may have left while this waited for its turn to end.
+                if let Status::Moved(why) = &cell.life.lock().status {
+                    cell.mailbox.abandon();
+                    return Err(Error::Moved { actor: spec.id, why: why.clone() });
+                }
                 Incarnation(cell.life.lock().about.incarnation.0 + 1)
             }
             None => Incarnation(0),
@@ -536,7 +554,7 @@ impl Node {
             }
             crate::host::wasi::check(&config.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
             let (done, heard) = oneshot::channel();
-            if cell.mailbox.ask(Next::Change(Box::new(Change { config: config.clone(), done }))) {
+            if cell.mailbox.ask(Next::Asked(Asked::Change(Box::new(Change { config: config.clone(), done })))) {
                 self.core.schedule(cell.clone());
             }
             match heard.await {
@@ -584,7 +602,7 @@ impl Node {
         match status {
             Status::Ready if cell.mailbox.wake() => self.core.schedule(cell.clone()),
             Status::Ready => {}
-            Status::Quarantined(_) => cell.mailbox.shut(),
+            Status::Quarantined(_) | Status::Moved(_) => cell.mailbox.shut(),
             Status::Stopped(_) => drop(cell.mailbox.close()),
         }
     }
@@ -730,6 +748,8 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         base_config: None,
         entry,
         code: None,
+        upgraded: None,
+        moved: None,
         tip,
         status,
         ending: false,
@@ -764,6 +784,7 @@ fn goes_on(cell: &Cell, offered: Digest, config: &Config) -> Result<Option<There
     let actor = cell.id.clone();
     match &life.status {
         Status::Quarantined(why) => return Err(Error::Quarantined { actor, why: why.clone() }),
+        Status::Moved(why) => return Err(Error::Moved { actor, why: why.clone() }),
         Status::Stopped(_) => return Ok(None),
         Status::Ready => {}
     }

@@ -170,6 +170,9 @@ fn help(e: &troupe_runtime::Error) -> &'static str {
         troupe_runtime::Error::InitFailed { why, .. } if why.contains("exceeds memory limits") => {
             "the component starts with more memory than the limit: raise `memory` in [limits], as in memory = \"64MiB\""
         }
+        troupe_runtime::Error::UpgradeDiffers { .. } => {
+            "put the component right, or, where both components have snapshot, carry the state over with --by-snapshot; `troupe upgrade --check` only looks"
+        }
         troupe_runtime::Error::InFile { error, .. } => help(error),
         _ => "",
     }
@@ -188,13 +191,19 @@ fn kind(e: &troupe_runtime::Error) -> (StatusCode, &'static str) {
         E::NoActor(_) | E::NoDeadLetter { .. } => (StatusCode::NOT_FOUND, "not-found"),
         E::NameTaken { .. } => (StatusCode::CONFLICT, "already-exists"),
         E::OtherComponent { .. } => (StatusCode::CONFLICT, "other-component"),
+        E::Moved { .. } => (StatusCode::SERVICE_UNAVAILABLE, "moved"),
+        E::NoMove { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "no-move"),
+        E::NoImport { .. } => (StatusCode::CONFLICT, "no-import"),
+        E::NotAnActorFile { .. } => (StatusCode::BAD_REQUEST, "not-an-actor-file"),
+        E::NoBase { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "no-base"),
+        E::NoUpgrade { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "no-upgrade"),
         E::OtherSettings { .. } => (StatusCode::CONFLICT, "other-settings"),
         E::InitFailed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "init-failed"),
         E::Quarantined { .. } => (StatusCode::SERVICE_UNAVAILABLE, "quarantined"),
         E::Closing => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         E::AllBusy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "all-busy"),
         E::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid-argument"),
-        E::Differs(_) => (StatusCode::UNPROCESSABLE_ENTITY, "differs"),
+        E::Differs(_) | E::UpgradeDiffers { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "differs"),
         E::Unreplayable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unreplayable"),
         E::Engine { .. } | E::File { .. } | E::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }

@@ -5,11 +5,11 @@
 
 use std::io::{self, Write};
 
-use troupe_log::body::{Base, Genesis, Image, TurnBegin, TurnKind};
+use troupe_log::body::Genesis;
 use troupe_log::export::{About, Exporter};
 use troupe_log::verify::{self, Began, Report};
 use troupe_log::{Chain, Digest, Head, JournalReader, Kind, Record, Seq, Store, record};
-use troupe_runtime::replay::player::Loaded;
+use troupe_runtime::replay::blob_of;
 
 use crate::wire::Verified;
 
@@ -48,7 +48,7 @@ pub fn export(
                 }
                 exporter = Some(Exporter::new(out, &about)?);
             }
-            if let Some(digest) = blob_of(&record)
+            if let Some(digest) = blob_of(&record, component)
                 && !blobs.contains(&digest)
             {
                 blobs.push(digest);
@@ -81,21 +81,6 @@ fn about(first: &Record<'_>) -> Result<About, ExportError> {
         component: genesis.component,
         start: Chain { next: first.seq, head: first.prev },
     })
-}
-
-/// The blob that a record names, if it names one.
-fn blob_of(record: &Record<'_>) -> Option<Digest> {
-    match record.kind.known()? {
-        Kind::Base => match Base::decode(record.body).ok()?.image {
-            Image::Blob(digest, _) => Some(digest),
-            Image::Inline(_) => None,
-        },
-        Kind::TurnBegin => {
-            let begin = TurnBegin::decode(record.body).ok()?;
-            (begin.kind == TurnKind::Load).then(|| Loaded::decode(begin.rest).ok()?.state.err()).flatten()
-        }
-        _ => None,
-    }
 }
 
 /// Checks a journal against the tip that the store has of it: `next` is the number of the record after its last.

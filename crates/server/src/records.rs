@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use troupe_log::body::{
-    Base, CallHead, Change, Checkpoint, Due, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind,
+    Base, CallHead, Carried, Change, Checkpoint, Due, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind,
+    Upgrade,
 };
 use troupe_log::codec::{self, Reader};
 use troupe_log::{Head, Kind, Record};
@@ -164,7 +165,15 @@ fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>
             let due = Due::decode(body)?;
             Words::new(format!("of record {}", due.of), format!("over at node time {}", due.at.0))
         }
-        Kind::Redaction | Kind::Derived | Kind::Upgrade => Words::new("", format!("{} bytes", body.len())),
+        Kind::Upgrade => {
+            let upgrade = Upgrade::decode(body)?;
+            let how = match upgrade.carried {
+                Carried::Replayed => "the journal replays under it",
+                Carried::Saved => "saved by the one before, loaded by it",
+            };
+            Words::new(format!("to {}", upgrade.to), format!("from {}; {how}", upgrade.from))
+        }
+        Kind::Redaction | Kind::Derived => Words::new("", format!("{} bytes", body.len())),
     })
 }
 

@@ -55,9 +55,9 @@ pub struct ActorInfo {
     pub incarnation: u32,
     /// The component's digest.
     pub component: String,
-    /// live, idle, quarantined or stopped.
+    /// live, idle, quarantined, moved or stopped.
     pub status: String,
-    /// Why it is quarantined or stopped.
+    /// Why it is quarantined, moved or stopped.
     #[serde(default)]
     pub reason: Option<String>,
     /// durable, buffered or off.
@@ -81,6 +81,59 @@ pub struct ActorInfo {
     /// The newest fault, in words.
     #[serde(default)]
     pub last_fault: Option<String>,
+}
+
+/// An actor that came from another node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// `namespace/name`.
+    pub id: String,
+    /// Its incarnation, which goes on.
+    pub incarnation: u32,
+    /// Records in its journal.
+    pub records: u64,
+    /// Messages that came with it.
+    pub mailbox: u64,
+}
+
+/// A base that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Based {
+    /// Its record.
+    pub record: u64,
+}
+
+/// Another component for an actor that lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeRequest {
+    /// A digest, or `name@version`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// The component before the newest upgrade, in place of `component`.
+    #[serde(default)]
+    pub rollback: bool,
+    /// The old component saves the state and the new one loads it; otherwise the journal must replay under the new one.
+    #[serde(default)]
+    pub by_snapshot: bool,
+    /// Only replays, and changes nothing.
+    #[serde(default)]
+    pub check: bool,
+}
+
+/// What an upgrade came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The digest of the component before.
+    pub from: String,
+    /// The digest of the component that the actor runs, or, checked, could run.
+    pub to: String,
+    /// The upgrade's record; none if it runs this component already, or was only checked.
+    pub record: Option<u64>,
+    /// Records that were replayed under the new component.
+    pub records: u64,
+    /// Turns among them.
+    pub turns: u64,
 }
 
 /// A component as the node knows it.

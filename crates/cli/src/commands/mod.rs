@@ -4,6 +4,8 @@ mod build;
 mod call;
 mod completions;
 mod dead;
+mod export_actor;
+mod import_actor;
 mod inspect;
 mod journal;
 mod new;
@@ -13,9 +15,11 @@ mod queue;
 mod replay;
 mod run;
 mod send;
+mod snapshot;
 mod start;
 mod stop;
 mod topic;
+mod upgrade;
 
 use clap::Subcommand;
 use tokio::runtime::Builder;
@@ -48,6 +52,14 @@ pub enum Command {
     Topic(topic::Args),
     /// Stop an actor, or the node
     Stop(stop::Args),
+    /// Make a base of an actor, from which recovery starts
+    Snapshot(snapshot::Args),
+    /// Have an actor leave this node, as a file
+    ExportActor(export_actor::Args),
+    /// Take an actor in that another node exported
+    ImportActor(import_actor::Args),
+    /// Give an actor another component and keep its state
+    Upgrade(upgrade::Args),
     /// Run a journal again and compare every call
     Replay(replay::Args),
     /// Say what a component file is
@@ -79,6 +91,10 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Queue(args) => ask(queue::run(context, &args)),
         Command::Topic(args) => ask(topic::run(context, &args)),
         Command::Stop(args) => ask(stop::run(context, &args)),
+        Command::Snapshot(args) => ask(snapshot::run(context, &args)),
+        Command::ExportActor(args) => ask(export_actor::run(context, &args)),
+        Command::ImportActor(args) => ask(import_actor::run(context, &args)),
+        Command::Upgrade(args) => ask(upgrade::run(context, &args)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
-use troupe_log::{Seq, export};
+use troupe_log::{Digest, Kind, Seq, body, export, record};
 use troupe_runtime::boundary::Divergence;
 use troupe_runtime::replay::{JournalSource, Replay, ReplayCode, Replayed};
 use troupe_server::wire::Payload;
@@ -47,13 +47,28 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let journal = file(context, &of).await?;
     let component = component(context, args, &of, &journal)?;
     // A data folder that is at hand saves compiling; without one nothing is written anywhere.
-    let code = match context.data() {
-        Ok(data) => ReplayCode::compile_cached(&component, &data.join("cache")),
-        Err(_) => ReplayCode::compile(&component),
+    let compiled = |component: &[u8]| match context.data() {
+        Ok(data) => ReplayCode::compile_cached(component, &data.join("cache")),
+        Err(_) => ReplayCode::compile(component),
     };
+    let mut codes = vec![compiled(&component).map_err(|e| failed(context, e))?];
+    if args.component.is_none() {
+        for digest in upgrades(&journal.records) {
+            // One that is not there is missed, and named, when the replay comes to it.
+            if let Some(bytes) = journal.blobs.get(&digest)
+                && codes.iter().all(|code| code.digest() != digest)
+            {
+                codes.push(compiled(bytes).map_err(|e| failed(context, e))?);
+            }
+        }
+    }
     let blobs: HashMap<_, _> = journal.blobs.into_iter().collect();
     let source = JournalSource::Bytes { records: journal.records.into(), blobs: Arc::new(blobs) };
-    let mut replay = code.and_then(|code| Replay::new(code, source)).map_err(|e| failed(context, e))?;
+    let replay = match (args.component.is_some(), codes.pop()) {
+        (true, Some(code)) => Replay::new(code, source),
+        (_, last) => Replay::in_force(codes.into_iter().chain(last).collect(), source),
+    };
+    let mut replay = replay.map_err(|e| failed(context, e))?;
     let until = Seq(args.until.unwrap_or(u64::MAX));
     if args.turns && args.until.is_none() {
         while let Some(turn) = replay.next_turn().await.map_err(|e| failed(context, e))? {
@@ -104,6 +119,13 @@ fn component(context: &Context, args: &Args, of: &Of, journal: &export::Export) 
             "name it with --component FILE.wasm; `troupe journal export` puts it into the file unless told not to",
         )
     })
+}
+
+/// The components that upgrades in a journal name.
+fn upgrades(bytes: &[u8]) -> impl Iterator<Item = Digest> {
+    let upgrades =
+        record::records(bytes).map_while(std::result::Result::ok).filter(|record| record.kind == Kind::Upgrade);
+    upgrades.filter_map(|record| Some(body::Upgrade::decode(record.body).ok()?.to))
 }
 
 fn show(context: &Context, turn: &Replayed) {

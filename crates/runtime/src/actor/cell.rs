@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use troupe_log::actor_file::MoveId;
 use troupe_log::{ActorId, Chain, Position, Seq};
 
 use super::config::{ActorEntry, Config};
 use super::ending::EndCause;
 use super::mailbox::Mailbox;
 use super::message::{Answer, CallError, Gate};
+use super::moving::Moved;
+use super::upgrade::Upgraded;
 use crate::boundary::About;
 use crate::component::Code;
 
@@ -21,6 +24,8 @@ pub struct Cell {
     pub mailbox: Mailbox,
     /// Its present life.
     pub life: Mutex<Life>,
+    /// The move by which it came to this node.
+    pub arrived: Mutex<Option<MoveId>>,
     /// Turns ended in this process.
     pub turns: AtomicU64,
     /// Faults in this process.
@@ -43,6 +48,10 @@ pub struct Life {
     pub entry: ActorEntry,
     /// Its code, once loaded.
     pub code: Option<Arc<Code>>,
+    /// What it ran before, if it was upgraded.
+    pub upgraded: Option<Upgraded>,
+    /// The move by which it has left.
+    pub moved: Option<Arc<Moved>>,
     /// Where its journal ends.
     pub tip: Tip,
     /// How it is.
@@ -88,6 +97,8 @@ pub enum Status {
     Ready,
     /// It does not go on until an operator decides; inbox and journal are kept.
     Quarantined(String),
+    /// It has left for another node; inbox and journal are kept, for the move to be taken back.
+    Moved(String),
     /// Its life has ended.
     Stopped(String),
 }
@@ -99,6 +110,7 @@ impl Cell {
             id,
             mailbox: Mailbox::new(life.config.limits.mailbox),
             life: Mutex::new(life),
+            arrived: Mutex::default(),
             turns: AtomicU64::new(0),
             faults: AtomicU64::new(0),
             listed: std::sync::atomic::AtomicBool::new(false),

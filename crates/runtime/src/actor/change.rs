@@ -50,6 +50,7 @@ impl Executor {
                 Status::Quarantined(why) => {
                     return Err(Error::Quarantined { actor, why: why.clone() });
                 }
+                Status::Moved(why) => return Err(Error::Moved { actor, why: why.clone() }),
                 Status::Stopped(_) => return Err(Error::NoActor(actor)),
             }
             (life.config.clone(), life.entry.clone(), life.tip.base, life.base_config.clone())

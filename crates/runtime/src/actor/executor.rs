@@ -11,27 +11,23 @@ use std::task::{Context, Poll};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 use troupe_log::body::{self, FaultCause, TurnKind};
-use troupe_log::codec::put_str;
-use troupe_log::{Kind, NodeTime, Seq, Table};
+use troupe_log::{Kind, NodeTime, Table};
 
-use super::beginning::{Restraint, instantiate};
 use super::burial::{Burial, bury};
 use super::cell::{Cell, Status, Tip};
-use super::change::base_entry;
 use super::ending::EndCause;
 use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
 use super::message::{Answer, CallError, Envelope, Gate, Message, MessageKind};
 use super::turn::{self, About};
-use crate::boundary::{Answering, Guest, inbox_key};
+use crate::boundary::{Answering, inbox_key};
 use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::manifest::{Mode, OnFault};
 use crate::node::core::Core;
-use crate::node::listing::NO_SNAPSHOT;
 use crate::node::phases::{During, Phase};
-use crate::replay::player::{Loaded, outcome};
+use crate::replay::player::outcome;
 
 /// Runs one actor.
 pub(crate) struct Executor {
@@ -40,8 +36,8 @@ pub(crate) struct Executor {
     pub(super) live: Option<Live>,
     pub(super) permit: Option<OwnedSemaphorePermit>,
     faults: VecDeque<NodeTime>,
-    since_base: u64,
-    no_base: bool,
+    pub(super) since_base: u64,
+    pub(super) no_base: bool,
 }
 
 impl Executor {
@@ -59,8 +55,19 @@ impl Executor {
                         break;
                     }
                 }
-                Next::Snapshot => Box::pin(self.make_base()).await,
-                Next::Change(change) => self.change(*change),
+                // Why there is none is told where actors are listed.
+                Next::Snapshot => {
+                    let _ = Box::pin(self.make_base()).await;
+                    if self.has_moved() {
+                        break;
+                    }
+                }
+                Next::Asked(asked) => {
+                    Box::pin(self.asked(asked)).await;
+                    if self.has_moved() {
+                        break;
+                    }
+                }
                 Next::Evict => {
                     if !evictable(&self.cell) {
                         continue;
@@ -78,6 +85,10 @@ impl Executor {
             }
         }
         self.leave();
+    }
+
+    fn has_moved(&self) -> bool {
+        matches!(self.cell.life.lock().status, Status::Moved(_))
     }
 
     /// Ends the executor, whatever waits.
@@ -177,7 +188,7 @@ impl Executor {
                     self.too_late(vec![envelope]);
                     return false;
                 }
-                Status::Quarantined(_) => {
+                Status::Quarantined(_) | Status::Moved(_) => {
                     self.cell.mailbox.put_back(envelope);
                     self.cell.hang_up(&CallError::Unavailable(self.core.why_not(&self.cell).to_string()));
                     return false;
@@ -238,7 +249,8 @@ impl Executor {
         if self.since_base > 0 && !self.no_base {
             let max_replay = self.cell.life.lock().config.snapshots.max_replay;
             if self.since_base >= max_replay {
-                Box::pin(self.make_base()).await;
+                // Why there is none is told where actors are listed.
+                let _ = Box::pin(self.make_base()).await;
             }
         }
         true
@@ -510,104 +522,6 @@ impl Executor {
         false
     }
 
-    // ---- bases ----
-
-    /// Save, a new instance, load: the actor goes on in the loaded one. One batch; if any of it fails, none of it happened.
-    async fn make_base(&mut self) {
-        if self.cell.life.lock().status != Status::Ready {
-            return;
-        }
-        let _base = During::new(self.core.watch.as_ref(), Phase::Base);
-        if self.live.is_none() && self.revive().await.is_err() {
-            return;
-        }
-        let (Ok(code), Some(live)) = (self.code(), self.live.take()) else { return };
-        let entry = self.cell.life.lock().entry.clone();
-        if !code.contract.saves() || !recording(&live) {
-            self.live = Some(live);
-            self.warn_no_base(NO_SNAPSHOT);
-            return;
-        }
-        match self.based(&code, live, &entry.component.to_string()).await {
-            Ok((live, start)) => {
-                self.live = Some(live);
-                self.note_tip();
-                let mut life = self.cell.life.lock();
-                life.tip.base = start;
-                life.no_base = None;
-                life.base_config = Some(life.config.clone());
-                drop(life);
-                self.since_base = 0;
-            }
-            Err(Fall::Halted(why)) => self.core.halt(&why),
-            Err(Fall::Closing) => {}
-            // Nothing of it was committed: the journal brings the actor back as it was.
-            Err(fall) => self.warn_no_base(&describe(&fall)),
-        }
-    }
-
-    fn warn_no_base(&mut self, why: &str) {
-        self.no_base = true;
-        self.cell.life.lock().no_base = Some(why.to_owned());
-        tracing::warn!(actor = %self.cell.id, why, records = self.since_base, "no base can be made; recovery replays them all");
-    }
-
-    async fn based(&mut self, code: &Code, mut live: Live, digest: &str) -> Result<(Live, Seq), Fall> {
-        turn::begin(live.guest(), About::Hook(TurnKind::Save, &[]));
-        let deadline = live.guest().turn.deadline;
-        let saved = drive(&self.core, &mut live, Input::Save, deadline).await?;
-        let full = live.guest().about.limits.fuel;
-        let fuel = live.fuel_used(full);
-        let (number, answer) = outcome(TurnKind::Save, &saved);
-        turn::end(live.guest(), number, fuel, &answer);
-        let Output::Answer(state) = saved else {
-            return Err(Fall::Fault(FaultCause::Limit, "save answered with an error".to_owned()));
-        };
-        let store = self.core.store.clone();
-        let blob = |bytes: &[u8]| store.put_blob(bytes).map_err(|error| Fall::Halted(error.to_string()));
-        let held = if state.len() <= Loaded::INLINE { Ok(state.clone()) } else { Err(blob(&state)?) };
-        let loaded = Loaded { saved_by: digest.to_owned(), state: held };
-        let fsm_state = live.state.clone();
-        let tail = live.guest().tail();
-        let old = live.store.into_data();
-        let (about, journaled) = (old.about.clone(), old.turn.journaled);
-        let guest = Guest::new(about, self.core.services(), old.recorder, tail);
-        let start = guest.recorder.chain().next;
-        let mut live = instantiate(&self.core, code, guest, Restraint::Base).await.map_err(|(_, fall)| fall)?;
-        live.state = fsm_state;
-        turn::begin(live.guest(), About::Hook(TurnKind::Load, &loaded.encode()));
-        let deadline = live.guest().turn.deadline;
-        let input = Input::Load { state: &state, saved_by: digest };
-        let output = drive(&self.core, &mut live, input, deadline).await?;
-        let fuel = live.fuel_used(full);
-        let (number, answer) = outcome(TurnKind::Load, &output);
-        turn::end(live.guest(), number, fuel, &answer);
-        if let Output::Refused(why) | Output::NoTaker(why) = output {
-            return Err(Fall::Fault(FaultCause::Limit, format!("load refused: {why}")));
-        }
-        let guest_state = live.state.clone();
-        let guest = live.guest();
-        guest.turn.journaled += journaled;
-        let mut rest = Vec::new();
-        put_str(&mut rest, &guest_state);
-        let base = body::Base {
-            component: self.cell.life.lock().entry.component,
-            form: 1,
-            state: troupe_log::Digest::of(&state),
-            image: match loaded.state {
-                Ok(bytes) => body::Image::Inline(bytes),
-                Err(digest) => body::Image::Blob(digest, state.len() as u64),
-            },
-            rest,
-        };
-        guest.recorder.step.record(Kind::Base, |out| base.encode(out));
-        let config = self.cell.life.lock().config.clone();
-        let value = base_entry(guest.about.incarnation.0, start.0, &config);
-        guest.put(Table::BASES, self.cell.id.as_str().as_bytes(), &value);
-        guest.commit_turn().map_err(|error| Fall::Halted(format!("{error:#}")))?;
-        Ok((live, start))
-    }
-
     /// Records played again when the actor comes back.
     pub(super) fn set_since_base(&mut self, records: u64) {
         self.since_base = records;
@@ -651,7 +565,7 @@ pub(super) async fn drive(
     live.drive(input, &bounds).await
 }
 
-fn recording(live: &Live) -> bool {
+pub(super) fn recording(live: &Live) -> bool {
     live.store.data().recorder.recording()
 }
 

@@ -170,6 +170,15 @@ impl Keys {
         }
     }
 
+    /// Every key and its value in the table.
+    pub fn rows(&self) -> Vec<(Name, Vec<u8>)> {
+        let value = |entry: &Entry| match &entry.state {
+            State::Pending(_) => pending_value(&entry.fingerprint),
+            State::Done { result, until, .. } => kept_value(&entry.fingerprint, result, *until),
+        };
+        self.entries.iter().map(|(name, entry)| (name.clone(), value(entry))).collect()
+    }
+
     /// Takes an entry of the keys table up again.
     pub fn restore(&mut self, name: Name, value: &[u8]) -> Result<(), codec::Error> {
         let mut input = Reader::new(value);
@@ -212,14 +221,23 @@ pub fn pending_value(fingerprint: &Digest) -> Vec<u8> {
     value
 }
 
+/// Whether a value is that of a key without an answer.
+pub fn is_pending(value: &[u8]) -> bool {
+    value.get(32) == Some(&0)
+}
+
 /// The value of a key with its answer, and until when it is kept.
 pub fn done_value(fingerprint: &Digest, result: &Result<Vec<u8>, CallError>, now: WallTime) -> (Vec<u8>, WallTime) {
     let until = WallTime(now.0.saturating_add(KEPT));
+    (kept_value(fingerprint, result, until), until)
+}
+
+fn kept_value(fingerprint: &Digest, result: &Result<Vec<u8>, CallError>, until: WallTime) -> Vec<u8> {
     let mut value = fingerprint.0.to_vec();
     value.push(1);
     codec::put_u64(&mut value, until.0);
     encode_result(result, &mut value);
-    (value, until)
+    value
 }
 
 /// Appends an answer in the value codec.

@@ -11,10 +11,10 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 
-use super::change::Change;
+use super::asked::Asked;
 use super::cut::Cut;
 use super::ending::EndCause;
-use super::message::{Asker, Envelope, MessageKind, ReplyTo};
+use super::message::{Asker, Envelope, Message, MessageKind, ReplyTo};
 use super::task::Task;
 
 /// What an executor does next.
@@ -28,8 +28,8 @@ pub enum Next {
     Stop(EndCause, String),
     /// Make a base now.
     Snapshot,
-    /// Live under other settings from now on.
-    Change(Box<Change>),
+    /// Do what somebody waits for.
+    Asked(Asked),
     /// The node is closing.
     Close,
 }
@@ -67,7 +67,7 @@ struct State {
     running: bool,
     evict: bool,
     snapshot: bool,
-    changes: VecDeque<Box<Change>>,
+    asked: VecDeque<Asked>,
     close: bool,
     /// How many wait for the executor to end, to begin another life.
     takers: u32,
@@ -191,7 +191,7 @@ impl Mailbox {
             Next::Message(envelope) => state.push_back(envelope),
             Next::Evict => state.evict = true,
             Next::Snapshot => state.snapshot = true,
-            Next::Change(change) => state.changes.push_back(change),
+            Next::Asked(asked) => state.asked.push_back(asked),
             Next::Close => state.close = true,
             Next::Stop(cause, reason) => state.stop = Some((cause, reason)),
         }
@@ -212,7 +212,7 @@ impl Mailbox {
     /// True if messages wait or something was asked for and no executor runs: one is needed. Marks it as running.
     pub fn wake(&self) -> bool {
         let state = self.state.lock();
-        if state.queue.is_empty() && state.stop.is_none() && state.changes.is_empty() {
+        if state.queue.is_empty() && state.stop.is_none() && state.asked.is_empty() {
             return false;
         }
         rouse(state)
@@ -270,7 +270,7 @@ impl Mailbox {
         let state = self.state.lock();
         self.idle.load(Relaxed)
             && !state.evict
-            && state.changes.is_empty()
+            && state.asked.is_empty()
             && state.queue.is_empty()
             && state.reserved == 0
             && state.reserved_infos == 0
@@ -293,8 +293,8 @@ impl Mailbox {
         if std::mem::take(&mut state.snapshot) {
             return Poll::Ready(Next::Snapshot);
         }
-        if let Some(change) = state.changes.pop_front() {
-            return Poll::Ready(Next::Change(change));
+        if let Some(asked) = state.asked.pop_front() {
+            return Poll::Ready(Next::Asked(asked));
         }
         if let Some((cause, reason)) = state.stop.take() {
             return Poll::Ready(Next::Stop(cause, reason));
@@ -324,7 +324,7 @@ impl Mailbox {
     /// The executor ends. False if something came meanwhile and it must go on.
     pub fn rest(&self) -> bool {
         let mut state = self.state.lock();
-        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot || !state.changes.is_empty() {
+        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot || !state.asked.is_empty() {
             return false;
         }
         state.running = false;
@@ -343,7 +343,7 @@ impl Mailbox {
         self.idle.store(false, Relaxed);
         state.task = None;
         state.parked = false;
-        state.changes.clear();
+        state.asked.clear();
         state.ending.clear();
     }
 
@@ -378,6 +378,43 @@ impl Mailbox {
     /// No more messages; what waits stays.
     pub fn shut(&self) {
         self.state.lock().closed = true;
+    }
+
+    /// Takes messages again, after [`shut`](Self::shut).
+    pub fn open_again(&self) {
+        self.state.lock().closed = false;
+    }
+
+    /// True while a place is reserved and not filled.
+    pub fn expects(&self) -> bool {
+        let state = self.state.lock();
+        state.reserved > 0 || state.reserved_infos > 0
+    }
+
+    /// What waits and stands in the inbox table, in order, where `which`.
+    pub fn waiting(&self, which: impl Fn(&Envelope) -> bool) -> Vec<(Arc<Message>, u64)> {
+        let state = self.state.lock();
+        let shown = state.queue.iter().filter(|envelope| which(envelope));
+        shown.filter_map(|envelope| Some((envelope.message.clone(), envelope.arrival?))).collect()
+    }
+
+    /// Takes the messages out for which `which` is true.
+    pub fn take_where(&self, which: impl Fn(&Envelope) -> bool) -> Vec<Envelope> {
+        let mut state = self.state.lock();
+        let (taken, rest): (Vec<_>, VecDeque<_>) = std::mem::take(&mut state.queue).into_iter().fold(
+            (Vec::new(), VecDeque::new()),
+            |(mut taken, mut rest), envelope| {
+                if which(&envelope) {
+                    taken.push(envelope);
+                } else {
+                    rest.push_back(envelope);
+                }
+                (taken, rest)
+            },
+        );
+        state.infos = rest.iter().filter(|envelope| envelope.message.kind == MessageKind::Info).count() as u32;
+        state.queue = rest;
+        taken
     }
 
     /// Hands back who waits for an answer to a message that waits.

@@ -91,6 +91,11 @@ impl Message {
             + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
+    /// Whose idempotency key it is used under, and the key.
+    pub fn name(&self) -> Option<crate::actor::keys::Name> {
+        self.key.as_ref().map(|key| (self.from.clone(), key.clone()))
+    }
+
     /// Appends the message in the value codec.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.id.0.to_le_bytes());

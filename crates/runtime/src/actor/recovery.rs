@@ -15,6 +15,7 @@ use super::executor::{Executor, describe};
 use super::live::{Bounds, Fall};
 use super::turn;
 use crate::boundary::{AtEnd, Guest, Recorder, Recording, Turn};
+use crate::component::Code;
 use crate::contract::Input;
 use crate::error::{Error, Result};
 use crate::manifest::Mode;
@@ -28,29 +29,54 @@ const MOST_RESUMPTIONS: usize = 3;
 impl Executor {
     /// Brings the instance back, and ends an open turn. Without a journal it is a new beginning.
     pub(super) async fn revive(&mut self) -> Result<()> {
-        let (mode, incarnation) = {
-            let life = self.cell.life.lock();
-            (life.config.mode, life.about.incarnation)
-        };
         let tip = self.tip();
-        let Some(tail) = tip.tail else { return self.begin().await.map(|_| ()) };
-        debug_assert_ne!(mode, Mode::Off);
+        if tip.tail.is_none() {
+            return self.begin().await.map(drop);
+        }
+        debug_assert_ne!(self.cell.life.lock().config.mode, Mode::Off);
         let recovery = During::new(self.core.watch.as_ref(), Phase::Recovery);
         if self.permit.is_none() {
             self.permit = Some(self.core.admit().await?);
         }
         self.load_code().await?;
+        let code = self.code()?;
+        let (player, open) = self.played(code).await.map_err(|error| match error {
+            Error::Differs(divergence) => Error::Unreplayable { why: divergence.to_string() },
+            error => error,
+        })?;
+        drop(recovery);
+        self.set_since_base(tip.chain.next.0.saturating_sub(tip.base.0));
+        match open {
+            Some(past) => self.resume(player, past).await,
+            None => {
+                let Some(mut live) = player.into_live() else {
+                    return Err(Error::Unreplayable { why: "it has no instantiation".to_owned() });
+                };
+                let guest = live.guest();
+                guest.recorder.resume(tip.chain);
+                self.live = Some(live);
+                self.core.has_instance(&self.cell);
+                Ok(())
+            }
+        }
+    }
+
+    /// An instance of `code` brought up from the newest base by the journal after it, and the turn that is still open.
+    pub(super) async fn played(&mut self, code: Arc<Code>) -> Result<(Player, Option<PastTurn>)> {
+        let tip = self.tip();
+        let Some(tail) = tip.tail else {
+            return Err(Error::Unreplayable { why: "it has no journal".to_owned() });
+        };
         let (about, first_state, base_config, settings) = {
             let life = self.cell.life.lock();
             let settings = life.entry.config.clone();
             (life.about.clone(), life.config.first_state.clone(), life.base_config.clone(), settings)
         };
         let present = about.clone();
-        let reader = self.core.store.journal(&self.cell.id, incarnation, tail, tip.base)?;
+        let reader = self.core.store.journal(&self.cell.id, about.incarnation, tail, tip.base)?;
         let mut turns = Turns::new(Source::Store(reader));
         let recorder = Recorder::new(Recording::On, tip.chain, self.core.registry.clone());
         let core = Some(self.core.clone());
-        let code = self.code()?;
         let services = self.core.services();
         let mut player = Player::new(code, about, services, &first_state, recorder, Some(tail), core);
         let store = self.core.store.clone();
@@ -89,28 +115,15 @@ impl Executor {
                 End::Ended { .. } => match player.play(&past, &blobs).await {
                     Ok(()) => {}
                     Err(Fall::Closing) => return Err(Error::Closing),
+                    Err(Fall::Differs(divergence)) => return Err(divergence.into()),
                     Err(fall) => return Err(Error::Unreplayable { why: describe(&fall) }),
                 },
                 End::Faulted(_) => {}
                 End::Open => open = Some(*past),
             }
         }
-        drop(recovery);
         player.settle(present);
-        self.set_since_base(tip.chain.next.0.saturating_sub(tip.base.0));
-        match open {
-            Some(past) => self.resume(player, past).await,
-            None => {
-                let Some(mut live) = player.into_live() else {
-                    return Err(Error::Unreplayable { why: "it has no instantiation".to_owned() });
-                };
-                let guest = live.guest();
-                guest.recorder.resume(tip.chain);
-                self.live = Some(live);
-                self.core.has_instance(&self.cell);
-                Ok(())
-            }
-        }
+        Ok((player, open))
     }
 
     /// Goes on with an open turn.

@@ -16,6 +16,7 @@ use crate::boundary::{Boundary, Guest, Unservable, bound_to, track};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::manifest::ComponentRef;
+use crate::replay::ReplayCode;
 
 /// What a component exports that saves and loads its own state.
 const SNAPSHOT: &str = "troupe:actor/snapshot@0.1";
@@ -174,6 +175,14 @@ impl Components {
     /// The component of a digest, from the store.
     pub async fn get(&self, digest: Digest) -> Result<Arc<Code>> {
         self.compiled(digest, None).await
+    }
+
+    /// The component of a digest as it replays.
+    pub async fn replayable(&self, digest: Digest) -> Result<ReplayCode> {
+        let (bytes, cache) = (self.bytes(&digest)?, self.cache.clone());
+        tokio::task::spawn_blocking(move || ReplayCode::compile_in(&bytes, &cache))
+            .await
+            .map_err(|error| Error::Internal { what: format!("compiling: {error}") })?
     }
 
     /// The bytes of a component.

@@ -65,6 +65,8 @@ pub struct Core {
     pub(crate) arrivals: AtomicU64,
     /// Numbers requests of clients.
     pub(crate) clients: AtomicU64,
+    /// One actor comes at a time.
+    pub(crate) coming: tokio::sync::Mutex<()>,
     closing: watch::Sender<bool>,
     is_closing: AtomicBool,
     /// One for each executor; closing waits until they are gone.
@@ -115,6 +117,7 @@ impl Core {
             messages: AtomicU64::new(0),
             arrivals: AtomicU64::new(arrivals),
             clients: AtomicU64::new(0),
+            coming: tokio::sync::Mutex::default(),
             closing: watch::channel(false).0,
             is_closing: AtomicBool::new(false),
             executors: watch::channel(0).0,
@@ -284,6 +287,7 @@ impl Core {
         }
         match &cell.life.lock().status {
             Status::Quarantined(why) => Error::Quarantined { actor: cell.id.clone(), why: why.clone() },
+            Status::Moved(why) => Error::Moved { actor: cell.id.clone(), why: why.clone() },
             Status::Ready | Status::Stopped(_) => Error::NoActor(cell.id.clone()),
         }
     }
@@ -485,6 +489,10 @@ impl Services for Core {
     }
 
     fn reserve_in(&self, cell: &Arc<Cell>, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
+        if info && matches!(cell.life.lock().status, Status::Moved(_)) {
+            // Who tells of something must not try for ever.
+            return Err(CallError::NotFound(cell.id.to_string()));
+        }
         // What the runtime says is said, however small its receiver's limit.
         let recorded = self.accepts(cell, if info { 0 } else { size })?;
         cell.mailbox.reserve(info).map_err(|refused| self.refused(cell, refused))?;
@@ -520,6 +528,13 @@ impl Services for Core {
         let Some(cell) = self.cell(to).filter(|cell| !matches!(cell.life.lock().status, Status::Stopped(_))) else {
             return self.answer(asker, &Err(CallError::NotFound(to.to_string())), Gate::default());
         };
+        let moved = match &cell.life.lock().status {
+            Status::Moved(why) => Some(Error::Moved { actor: to.clone(), why: why.clone() }),
+            _ => None,
+        };
+        if let Some(error) = moved {
+            return self.answer(asker, &Err(CallError::Unavailable(error.to_string())), Gate::default());
+        }
         let about = cell.life.lock().about.clone();
         if about.mode == Mode::Off {
             let why = format!("the node has started again, and {to} has no journal: what it was asked is lost");
@@ -599,6 +614,10 @@ fn takes_messages(cell: &Cell, life: &Life) -> Result<(), CallError> {
     match &life.status {
         Status::Ready => Ok(()),
         Status::Stopped(_) => Err(CallError::NotFound(cell.id.to_string())),
+        Status::Moved(why) => {
+            let error = Error::Moved { actor: cell.id.clone(), why: why.clone() };
+            Err(CallError::Unavailable(error.to_string()))
+        }
         Status::Quarantined(why) => {
             let error = Error::Quarantined { actor: cell.id.clone(), why: why.clone() };
             Err(CallError::Unavailable(error.to_string()))

@@ -25,9 +25,9 @@ pub struct ActorInfo {
     pub incarnation: Incarnation,
     /// What it runs.
     pub component: Digest,
-    /// live, idle, quarantined or stopped.
+    /// live, idle, quarantined, moved or stopped.
     pub status: &'static str,
-    /// Why it is quarantined or stopped.
+    /// Why it is quarantined, moved or stopped.
     pub reason: Option<String>,
     /// How its journal is kept.
     pub mode: Mode,
@@ -108,6 +108,7 @@ fn info(cell: &Cell, life: &crate::actor::cell::Life) -> ActorInfo {
         Status::Ready if cell.mailbox.running() => ("live", None),
         Status::Ready => ("idle", None),
         Status::Quarantined(why) => ("quarantined", Some(why.clone())),
+        Status::Moved(why) => ("moved", Some(why.clone())),
         Status::Stopped(why) => ("stopped", Some(why.clone())),
     };
     ActorInfo {

@@ -25,13 +25,18 @@ impl Node {
     /// Ends its life for this cause; `now` cuts the turn in progress.
     pub(crate) async fn end(&self, id: &ActorId, cause: EndCause, reason: &str, now: bool) -> Result<()> {
         let cell = self.core.cell(id).ok_or_else(|| Error::NoActor(id.clone()))?;
-        if matches!(cell.life.lock().status, Status::Stopped(_)) {
-            return Err(Error::NoActor(id.clone()));
+        match &cell.life.lock().status {
+            Status::Ready | Status::Quarantined(_) => {}
+            Status::Moved(why) => return Err(Error::Moved { actor: id.clone(), why: why.clone() }),
+            Status::Stopped(_) => return Err(Error::NoActor(id.clone())),
         }
         // An executor that ends by itself, in quarantine, leaves the stop to another one.
         while !matches!(cell.life.lock().status, Status::Stopped(_)) {
             if self.core.is_closing() {
                 return Err(Error::Closing);
+            }
+            if let Status::Moved(why) = &cell.life.lock().status {
+                return Err(Error::Moved { actor: id.clone(), why: why.clone() });
             }
             let needed = if now {
                 let about = cell.life.lock().about.clone();

@@ -5,18 +5,21 @@
 //! same player.
 
 mod ahead;
+mod blobs;
 mod nothing;
 pub mod player;
+pub(crate) mod shadow;
 pub mod turns;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use troupe_log::body::{Genesis, TurnKind};
+use troupe_log::body::{self, Genesis, TurnKind};
 use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq, Store};
 
 use self::ahead::Ahead;
+pub use self::blobs::blob_of;
 use self::nothing::Nothing;
 use self::player::{Player, describe_outcome};
 use self::turns::{End, Item, PastTurn, Source, Turns};
@@ -81,19 +84,19 @@ pub struct ReplayCode {
 impl ReplayCode {
     /// Compiles it. Takes seconds for a large component.
     pub fn compile(bytes: &[u8]) -> Result<ReplayCode> {
-        Self::compile_in(bytes, None)
+        Self::compile_in(bytes, &Cache::new(None))
     }
 
     /// The same with a folder that keeps compiled code.
     pub fn compile_cached(bytes: &[u8], folder: &Path) -> Result<ReplayCode> {
-        Self::compile_in(bytes, Some(folder.to_owned()))
+        Self::compile_in(bytes, &Cache::new(Some(folder.to_owned())))
     }
 
-    fn compile_in(bytes: &[u8], folder: Option<PathBuf>) -> Result<ReplayCode> {
+    pub(crate) fn compile_in(bytes: &[u8], cache: &Cache) -> Result<ReplayCode> {
         let engine = Engines::replay_engine()?;
         let boundary = crate::node::linked(&engine)?;
         let inspection = inspect(bytes)?;
-        let (cache, digest) = (Cache::new(folder), inspection.digest);
+        let digest = inspection.digest;
         let code = prepare(&boundary, |engine| cache.load(engine, &digest, bytes), &engine, inspection)?;
         Ok(ReplayCode { boundary, code })
     }
@@ -175,7 +178,10 @@ struct Start {
 
 /// A replay, turn by turn.
 pub struct Replay {
+    /// What runs where it stands.
     code: ReplayCode,
+    /// What may be in force; empty in a replay of one component over everything.
+    in_force: Vec<ReplayCode>,
     source: JournalSource,
     turns: Ahead,
     genesis: Genesis,
@@ -196,7 +202,17 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// A replay of `source` on `code`.
+    /// A replay of `source` with the component that was in force at each record: the one of the genesis record, and from each upgrade on
+    /// the one that it names. They are looked for in `codes`.
+    pub fn in_force(codes: Vec<ReplayCode>, source: JournalSource) -> Result<Replay> {
+        let Some(Item::Genesis(genesis)) = source.turns(Seq(0))?.next_item()? else {
+            return Err(Error::Unreplayable { why: "it does not begin with a genesis record".to_owned() });
+        };
+        let first = of_digest(&codes, &genesis.component, Seq(0))?;
+        Ok(Replay { in_force: codes, ..Replay::new(first, source)? })
+    }
+
+    /// A replay of `source` on `code`, whatever was in force.
     pub fn new(code: ReplayCode, source: JournalSource) -> Result<Replay> {
         let mut turns = source.turns(Seq(0))?;
         let Some(Item::Genesis(genesis)) = turns.next_item()? else {
@@ -204,25 +220,14 @@ impl Replay {
         };
         let config = Config::decode(&genesis.config)
             .map_err(|why| Error::Unreplayable { why: format!("the settings in its genesis record: {why}") })?;
-        let about = Arc::new(About {
-            id: genesis.actor.clone(),
-            incarnation: genesis.incarnation,
-            mode: config.mode,
-            grants: config.grants.clone(),
-            limits: config.limits.clone(),
-            bind: config.bind.clone(),
-            parent: None,
-            promised: Arc::default(),
-            keys: Arc::default(),
-            seen: Arc::default(),
-            cut: Cut::default(),
-        });
+        let about = Arc::new(alone(&genesis.actor, genesis.incarnation, &config));
         let summary = Summary { records: 1, turns: 0 };
         let player = new_player(&code, &about, &config);
         let (standing, ended) = (false, false);
         let start = Start { seq: Seq(0), about: about.clone() };
         Ok(Replay {
             code,
+            in_force: Vec::new(),
             source,
             turns: Ahead::new(turns)?,
             genesis: *genesis,
@@ -245,7 +250,7 @@ impl Replay {
 
     /// True if the code is what the journal was made with.
     pub fn same_component(&self) -> bool {
-        self.genesis.component == self.code.digest()
+        !self.in_force.is_empty() || self.genesis.component == self.code.digest()
     }
 
     /// Turns run so far: more than were replayed, since behind a fault those after the newest base are run again.
@@ -299,10 +304,27 @@ impl Replay {
                     if kind == Some(Kind::Change) {
                         self.player.change(seq, &body)?;
                     }
+                    if kind == Some(Kind::Upgrade) && !self.in_force.is_empty() {
+                        self.upgrade(seq, &body)?;
+                    }
                 }
             }
         }
         Ok(None)
+    }
+
+    /// What follows runs the component that this record names.
+    fn upgrade(&mut self, seq: Seq, body: &[u8]) -> Result<()> {
+        let unreadable =
+            |error: troupe_log::codec::Error| Error::Unreplayable { why: format!("record {seq}: {error}") };
+        let upgrade = body::Upgrade::decode(body).map_err(unreadable)?;
+        self.code = of_digest(&self.in_force, &upgrade.to, seq)?;
+        self.player.upgrade(self.code.code.clone());
+        if upgrade.carried == body::Carried::Replayed {
+            // All since the newest base replays under it too: that brings an instance of it here.
+            self.standing = false;
+        }
+        Ok(())
     }
 
     async fn play(&mut self, turn: PastTurn) -> Result<Replayed> {
@@ -392,6 +414,29 @@ impl Replay {
         // Save may have changed the guest: what follows is played into another instance.
         self.standing = false;
         Ok(StateView { fsm, saved, memory })
+    }
+}
+
+fn of_digest(codes: &[ReplayCode], digest: &Digest, seq: Seq) -> Result<ReplayCode> {
+    let found = codes.iter().find(|code| code.digest() == *digest).cloned();
+    found.ok_or_else(|| Error::Unreplayable {
+        why: format!("from record {seq} on it needs the component {digest}, which is not there"),
+    })
+}
+
+/// An actor with these settings, on no node.
+fn alone(id: &ActorId, incarnation: Incarnation, config: &Config) -> About {
+    About {
+        id: id.clone(),
+        incarnation,
+        mode: config.mode,
+        grants: config.grants.clone(),
+        limits: config.limits.clone(),
+        parent: None,
+        promised: Arc::default(),
+        keys: Arc::default(),
+        seen: Arc::default(),
+        cut: Cut::default(),
     }
 }
 

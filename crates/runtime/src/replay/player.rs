@@ -128,6 +128,11 @@ impl Player {
         self.live.as_mut()
     }
 
+    /// What is instantiated from here on.
+    pub fn upgrade(&mut self, code: Arc<Code>) {
+        self.code = code;
+    }
+
     /// What the actor lives under where it stands.
     pub fn about(&self) -> &Arc<About> {
         &self.about

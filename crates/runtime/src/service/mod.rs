@@ -22,6 +22,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
+use troupe_log::actor_file::Row;
 use troupe_log::{ActorId, Batch, NodeTime, Table, WallTime};
 
 use self::waits::WaitId;
@@ -51,6 +52,19 @@ pub trait Service: Send + Sync {
     fn ended(&self, node: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
         let _ = (node, end, batch);
         Vec::new()
+    }
+
+    /// The rows of an actor that go with it to another node, in the step before [`ended`](Self::ended) is asked. There, once they are
+    /// committed, [`restore`](Self::restore) takes them up; so it does here if the move is taken back.
+    fn moves(&self, actor: &ActorId) -> Vec<Row> {
+        let _ = actor;
+        Vec::new()
+    }
+
+    /// Whether a row that came with an actor is good, and of nobody but that actor.
+    fn may_come(&self, actor: &ActorId, key: &[u8], value: &[u8]) -> bool {
+        let _ = (actor, key, value);
+        false
     }
 
     /// When something is due next.

@@ -235,6 +235,14 @@ impl Timers {
         pending.places.range(first..=last).map(|(name, _)| name.clone()).collect()
     }
 
+    /// All durable ones of an actor that send.
+    pub fn kept(&self, owner: &ActorId) -> Vec<Timer> {
+        let pending = self.pending.lock();
+        let (first, last) = (Name::Send(owner.clone(), 0), Name::Send(owner.clone(), u64::MAX));
+        let places = pending.places.range(first..=last);
+        places.filter_map(|(_, place)| pending.by_due.get(place)).filter(|timer| timer.durable).cloned().collect()
+    }
+
     /// Wakes a service at that node time, if it is not to be woken before.
     pub fn wake(&self, service: Which, at: NodeTime) {
         let mut services = self.services.lock();

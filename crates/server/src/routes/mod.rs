@@ -8,9 +8,11 @@ mod calls;
 mod components;
 mod dead;
 mod journal;
+mod moving;
 mod node;
 mod queues;
 mod topics;
+mod upgrade;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -20,6 +22,7 @@ use axum::routing::{delete, get, post};
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::timeout;
+use troupe_log::actor_file::MOST;
 
 use crate::error::ApiError;
 use crate::serve::{Api, GRACE};
@@ -41,6 +44,10 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/node/stop", post(node::stop))
         .route("/v1/actors", get(actors::list).post(actors::start))
         .route("/v1/actors/{id}", delete(actors::stop))
+        .route("/v1/actors/{id}/snapshot", post(upgrade::snapshot))
+        .route("/v1/actors/{id}/upgrade", post(upgrade::upgrade))
+        .route("/v1/actors/{id}/export", post(moving::export))
+        .route("/v1/actors/{id}/export/abort", post(moving::abort))
         .route("/v1/actors/{id}/typed", post(calls::typed))
         .route("/v1/dead-letters", get(dead::all))
         .route("/v1/actors/{id}/dead-letters", get(dead::of))
@@ -61,7 +68,11 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/queues/{queue}/send", post(queues::send))
         .route("/v1/topics/{topic}/publish", post(topics::publish));
     let components = Router::new().route("/v1/components", post(components::load));
-    bounded(small, MAX_JSON).merge(bounded(messages, MAX_MESSAGE)).merge(bounded(components, MAX_COMPONENT))
+    let actors = Router::new().route("/v1/import", post(moving::import));
+    bounded(small, MAX_JSON)
+        .merge(bounded(messages, MAX_MESSAGE))
+        .merge(bounded(components, MAX_COMPONENT))
+        .merge(bounded(actors, MOST as usize))
 }
 
 /// Routes whose bodies have a limit: one that announces more is refused at once, any other when it passes it.

@@ -78,6 +78,7 @@ impl gen_server::Guest for Saver {
                 REFUSE_SAVE.set(true);
                 "refusing".to_string()
             }
+            "crash" => panic!("told to crash"),
             "sleep" => {
                 let millis = u64::try_from(number(&payload)?).map_err(|error| error.to_string())?;
                 host::sleep_millis(millis).map_err(|_| "sleep: error")?;
