@@ -432,6 +432,7 @@ fn alone(id: &ActorId, incarnation: Incarnation, config: &Config) -> About {
         mode: config.mode,
         grants: config.grants.clone(),
         limits: config.limits.clone(),
+        bind: config.bind.clone(),
         parent: None,
         promised: Arc::default(),
         keys: Arc::default(),

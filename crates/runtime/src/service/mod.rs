@@ -192,8 +192,8 @@ impl Shared {
         [
             (Which::Asks, &self.asks),
             (Which::Spaces, &self.spaces),
-            (Which::Queues, &*self.queues),
-            (Which::Topics, &*self.topics),
+            (Which::Queues, &self.queues),
+            (Which::Topics, &self.topics),
             (Which::Groups, &self.groups),
             (Which::Locks, &self.locks),
             (Which::Registry, &self.registry),
@@ -211,8 +211,8 @@ impl Shared {
             Table::REGISTRY => Some(&self.registry),
             Table::KEYVALUE => Some(&self.keyvalue),
             Table::SPACES => Some(&self.spaces),
-            Table::QUEUES => Some(&*self.queues),
-            Table::TOPICS => Some(&*self.topics),
+            Table::QUEUES => Some(&self.queues),
+            Table::TOPICS => Some(&self.topics),
             _ => None,
         }
     }
