@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use troupe_log::{Kind, SimDisk};
 use troupe_runtime::actor::message::CallError;
+use troupe_runtime::boundary::Tag;
 use troupe_runtime::component::inspect;
 use troupe_runtime::manifest::{ActorSpec, ComponentRef, Mode};
 use troupe_runtime::node::{Node, Outgoing};
@@ -51,6 +52,10 @@ async fn an_import_is_served_by_the_actor_that_the_manifest_names() {
     let mirrored = ask(&node, "t", "mirror", "\u{1F3AD} bytes").await.unwrap();
     assert_eq!(mirrored, "Zoë 4", "a value of every type, there and back");
     assert_eq!(count(&node, "t", Kind::Wait).await, 9, "each call is a wait, and a sleep");
+    let (tag, known) = (Tag::new("bank:ledger/account@0.1.0", "withdraw"), node.registry());
+    assert_eq!(known.call(tag, &1000_u64.to_le_bytes()), "bank:ledger/account@0.1#withdraw(1000)", "for people");
+    assert_eq!(known.outcome(tag, b"\x01\x02\0\0\0no"), "err(\"no\")");
+    assert_eq!(known.outcome(tag, b"\x02"), "(1 bytes that do not fit its type: bad case at byte 0)");
     node.sync().await.unwrap();
 
     let node = node_on(&power_cut(node, &disk)).await;

@@ -205,6 +205,7 @@ fn a_profile_is_what_the_other_keys_are_read_over_wherever_it_stands() {
     let to = patterns(&["a"]);
     let expected = Grants { clocks: true, messaging: Some(Messaging { to }), ..Profile::Untrusted.grants() };
     assert_eq!(first, expected);
+    assert_eq!(grants("[grants]\nprofile = \"trusted\"").unwrap(), Profile::Trusted.grants());
     let trusted = grants("[grants]\nprofile = \"trusted\"\nlocks = false\n[grants.channels]\nsend = [\"x\"]").unwrap();
     assert_eq!(trusted.locks, None);
     assert_eq!(
