@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod apps;
 mod bases;
 mod beginnings;
 mod bound;
@@ -45,6 +46,7 @@ mod replays;
 mod requests;
 mod routing;
 mod save_and_load;
+mod sdk;
 mod seen;
 mod stopping;
 mod support;

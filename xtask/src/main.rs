@@ -1,5 +1,6 @@
 //! The repository's own tasks: `cargo xtask COMMAND`. A command is a file; this one only lists them.
 
+mod apps;
 mod bench;
 mod demo;
 mod guests;
@@ -19,6 +20,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the applications in examples/: each checks its own answer, survives a power cut, is replayed.
+    Apps,
     /// Measure: one table with what each figure is held to, and bench/results/latest.json.
     Bench(bench::Args),
     /// Show it: a node, a load, a SIGKILL, and what the journal says.
@@ -31,6 +34,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Apps => apps::run(),
         Command::Bench(args) => bench::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Guests(args) => guests::run(&args),

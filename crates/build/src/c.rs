@@ -16,6 +16,9 @@ use crate::{Error, Progress, Result, Tools, files, wit};
 /// The packages that a guest in C needs.
 pub const PACKAGES: [&str; 1] = ["ziglang==0.17.0"];
 
+/// The stack's size. The compiler's own choice is 16 MiB, which is all the memory that an actor has unless its manifest says more.
+const STACK: &str = "-Wl,-z,stack-size=1048576";
+
 /// The interpreter whose packages hold the compiler.
 pub struct Toolchain {
     python: PathBuf,
@@ -56,6 +59,7 @@ impl Toolchain {
             "-std=c17",
             "-Wall",
             "-mreference-types",
+            STACK,
         ]);
         command.arg("-I").arg(&bindings).args(sources(folder)?).args(sources(&bindings)?);
         command.args(objects(&bindings)?).arg("-o").arg(&module);

@@ -112,13 +112,4 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-
-    /// There is no template for this language.
-    #[error("there is no template for {language} yet; there is one for: {known}")]
-    NoTemplate {
-        /// The language that was asked for.
-        language: &'static str,
-        /// Those that have one.
-        known: &'static str,
-    },
 }

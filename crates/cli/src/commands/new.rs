@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 #[command(after_help = "\
 Examples:
   troupe new hello                 a counter in Rust in the new folder hello
-  troupe new hello --lang python
+  troupe new hello --lang python   or js, or c
   cd hello && troupe build && troupe run")]
 pub struct Args {
     /// The actor's name; the folder's too, unless the name is a path: its last part is the actor's
@@ -70,8 +70,7 @@ pub fn failure(e: troupe_build::Error) -> Failure {
         | Build::Ambiguous { .. }
         | Build::Manifest { .. }
         | Build::Name { .. }
-        | Build::Exists { .. }
-        | Build::NoTemplate { .. } => Failure::usage(e, ""),
+        | Build::Exists { .. } => Failure::usage(e, ""),
         Build::Missing { .. }
         | Build::Command { .. }
         | Build::Io { .. }

@@ -1,0 +1,170 @@
+//! Applications of many actors (examples/): each checks its own answer against one that is computed here, without actors; each loses its node to a
+//! power cut in the middle, goes on, and is replayed, actor by actor. `cargo xtask apps` runs these and shows what they print.
+
+use std::time::Instant;
+
+use troupe_log::SimDisk;
+use troupe_runtime::manifest::{ActorPattern, ActorSpec, Messaging};
+use troupe_runtime::node::{Node, Outgoing};
+
+use crate::support::{ask, id, node_on, power_cut, replay, spec, verified};
+
+/// An actor of an application, which may send to these.
+fn member(name: &str, guest: &str, init: &str, to: &[&str]) -> ActorSpec {
+    let mut spec = spec(name, guest);
+    spec.init = init.as_bytes().to_vec();
+    spec.grants.messaging = Some(Messaging { to: to.iter().map(|to| ActorPattern::parse(to).unwrap()).collect() });
+    spec
+}
+
+async fn start(disk: &SimDisk, members: &[ActorSpec]) -> Node {
+    let node = node_on(disk).await;
+    for member in members {
+        node.start(member.clone()).await.unwrap();
+    }
+    node
+}
+
+/// Waits until an actor has come so far.
+async fn records(node: &Node, actor: &str, least: u64) {
+    while node.actor(&id(actor)).await.unwrap().next.0 < least {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Every member's journal is whole and replays to the last record. How many records there are in all.
+async fn all_replayed(node: &Node, guest: &str, members: &[ActorSpec]) -> u64 {
+    let mut sum = 0;
+    for member in members {
+        let name = member.id.name();
+        verified(node, name).await;
+        let summary = replay(node, name, guest).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(summary.records, node.actor(&member.id).await.unwrap().next.0, "{name}");
+        sum += summary.records;
+    }
+    sum
+}
+
+const STRIPS: usize = 6;
+const ROWS: usize = 4;
+const WIDTH: usize = 16;
+const STEPS: usize = 60;
+
+/// The same plate in one piece. The order of the additions is that of a strip, so every bit must agree.
+fn plate() -> Vec<u8> {
+    let height = STRIPS * ROWS;
+    let mut now: Vec<Vec<f64>> =
+        (0..height).map(|row| (0..WIDTH).map(|column| ((row * 31 + column * 17) % 101) as f64).collect()).collect();
+    let at = |plate: &Vec<Vec<f64>>, row: Option<usize>, column: Option<usize>| {
+        row.zip(column).and_then(|(row, column)| plate.get(row)?.get(column).copied()).unwrap_or(0.0)
+    };
+    for _ in 0..STEPS {
+        now = (0..height)
+            .map(|row| {
+                (0..WIDTH)
+                    .map(|column| {
+                        let here = now[row][column];
+                        let around = at(&now, row.checked_sub(1), Some(column))
+                            + at(&now, Some(row + 1), Some(column))
+                            + at(&now, Some(row), column.checked_sub(1))
+                            + at(&now, Some(row), Some(column + 1));
+                        here + 0.125 * (around - 4.0 * here)
+                    })
+                    .collect()
+            })
+            .collect();
+    }
+    now.iter().flatten().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heat_spreads_over_strips_as_it_does_over_one_plate_also_after_a_power_cut() {
+    let began = Instant::now();
+    let strips: Vec<ActorSpec> = (0..STRIPS)
+        .map(|index| member(&format!("heat-{index}"), "heat", &format!("{index} {STRIPS} {ROWS} {WIDTH}"), &["heat-*"]))
+        .collect();
+    let disk = SimDisk::new();
+    let node = start(&disk, &strips).await;
+    for strip in &strips {
+        node.cast(&strip.id, Outgoing::new("go", STEPS.to_string().into_bytes())).await.unwrap();
+    }
+    // A message is some four records: somewhere in the middle.
+    records(&node, "heat-2", STEPS as u64 * 3).await;
+    node.sync().await.unwrap();
+    let node = start(&power_cut(node, &disk), &strips).await;
+
+    let mut warmth = Vec::new();
+    for strip in &strips {
+        warmth.extend(node.call(&strip.id, Outgoing::new("result", [])).await.unwrap());
+    }
+    assert!(warmth == plate(), "the strips and the plate differ");
+    let replayed = all_replayed(&node, "heat", &strips).await;
+    println!(
+        "heat: {STRIPS} strips of {ROWS} x {WIDTH}, {STEPS} steps, one power cut: every bit as in one piece; \
+         {replayed} records replayed; {:.1} s",
+        began.elapsed().as_secs_f32()
+    );
+    node.close().await.unwrap();
+}
+
+/// Order, customer, item, count, price, place; and what must come of it, worked out by hand from the stock below.
+const ORDERS: [(&str, &str); 8] = [
+    ("o1 ann apples 4 40 oslo", "shipped"),
+    ("o2 ann apples 4 40 rome", "shipped"),
+    ("o3 bob apples 1 30 oslo", "bob has 20 and not 30"),
+    ("o4 bob apples 1 10 atlantis", "no road to atlantis"),
+    ("o5 ann pears 9 10 oslo", "pears has 5 and not 9"),
+    ("o6 ann apples 2 20 oslo", "shipped"),
+    ("o7 bob apples 1 10 oslo", "apples has 0 and not 1"),
+    ("o8 bob pears 5 20 rome", "shipped"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_shipped_or_made_good_wherever_the_power_is_cut() {
+    let began = Instant::now();
+    let members = [
+        member("desk", "orders", "desk", &["store", "bank", "carrier"]),
+        member("store", "orders", "store apples=10 pears=5", &[]),
+        member("bank", "orders", "bank ann=100 bob=20", &[]),
+        member("carrier", "orders", "carrier oslo rome", &[]),
+    ];
+    let (mut replayed, mut cuts) = (0, 0);
+    // Cut after every few records of the desk: between sagas, in the middle of one, in the middle of making one good.
+    for cut_at in (4..).step_by(7) {
+        let disk = SimDisk::new();
+        let node = start(&disk, &members).await;
+        for (order, _) in ORDERS {
+            node.cast(&id("desk"), Outgoing::new("order", order.as_bytes())).await.unwrap();
+        }
+        let last = tokio::select! {
+            () = records(&node, "desk", cut_at) => false,
+            orders = ask(&node, "desk", "orders", "") => orders.is_ok(),
+        };
+        node.sync().await.unwrap();
+        let node = start(&power_cut(node, &disk), &members).await;
+        cuts += 1;
+        assert_eq!(ask(&node, "desk", "orders", "").await.unwrap(), ORDERS.len().to_string(), "cut at {cut_at}");
+        for (order, outcome) in ORDERS {
+            assert_eq!(ask(&node, "desk", "outcome", &order[..2]).await.unwrap(), outcome, "cut at {cut_at}: {order}");
+        }
+        // What is gone is what was shipped and paid for, and nothing else.
+        for (who, what, left) in
+            [("store", "apples", "0"), ("store", "pears", "0"), ("bank", "ann", "0"), ("bank", "bob", "0")]
+        {
+            assert_eq!(ask(&node, who, "left", what).await.unwrap(), left, "cut at {cut_at}: {who} {what}");
+        }
+        assert_eq!(ask(&node, "carrier", "shipped", "").await.unwrap(), "4", "cut at {cut_at}");
+        replayed += all_replayed(&node, "orders", &members).await;
+        node.close().await.unwrap();
+        if last {
+            break;
+        }
+    }
+    assert!(cuts > 5, "{cuts} cuts");
+    println!(
+        "orders: {} orders, 4 shipped, 2 made good, {cuts} power cuts: goods and money add up each time; \
+         {replayed} records replayed; {:.1} s",
+        ORDERS.len(),
+        began.elapsed().as_secs_f32()
+    );
+}
