@@ -122,11 +122,7 @@ async fn all_alike(language: &Language) {
     let node = node_on(&disk).await;
     let mut counter = with_init("counter", language.counter);
     counter.snapshots.max_replay = 10;
-    let specs = [
-        counter,
-        with_init("collector", language.collector),
-        with_init("order", (language.workflow, "")),
-    ];
+    let specs = [counter, with_init("collector", language.collector), with_init("order", (language.workflow, ""))];
     for spec in &specs {
         node.start(spec.clone()).await.unwrap();
     }

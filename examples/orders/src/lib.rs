@@ -2,7 +2,7 @@
 //! three other actors, and the journal makes the whole a saga with no more code than these calls: a desk that dies in the middle goes on
 //! where it was, and no step is done twice.
 //!
-//! `init` says what an actor is. `desk`: the cast `order` `ID CUSTOMER ITEM COUNT PRICE PLACE`; the calls `outcome` ID and `orders`. `store ITEM=COUNT ...`: `take`
+//! `init` says what an actor is. `desk`: `order` `ID CUSTOMER ITEM COUNT PRICE PLACE`, answered with what came of it; `outcome` ID; `orders`. `store ITEM=COUNT ...`: `take`
 //! `ID ITEM COUNT`, `give-back` ID, `left` ITEM. `bank CUSTOMER=SUM ...`: `take` `ID CUSTOMER SUM`, `give-back` ID, `left` CUSTOMER. `carrier PLACE ...` ships to these places only: `ship`
 //! `ID PLACE`, `shipped`.
 
@@ -32,7 +32,7 @@ impl Default for Actor {
     }
 }
 
-actor!(Actor: Server, Events, Lifecycle);
+actor!(Actor: Server, Lifecycle);
 
 impl Lifecycle for Actor {
     fn init(&mut self, initial_state: &[u8]) -> Result<(), String> {
@@ -61,6 +61,14 @@ impl Server for Actor {
     fn request(&mut self, call: Message) -> Answer {
         let words: Vec<&str> = call.text()?.split_whitespace().collect();
         match (&mut self.0, call.kind(), &words[..]) {
+            (Role::Desk { outcomes }, "order", [id, customer, item, count, price, place]) => {
+                let outcome = match order(id, customer, item, count, price, place) {
+                    Ok(()) => "shipped".to_string(),
+                    Err(why) => why,
+                };
+                outcomes.insert(id.to_string(), outcome.clone());
+                text(outcome)
+            }
             (Role::Desk { outcomes }, "outcome", [id]) => text(outcomes.get(*id).ok_or(format!("no order {id}"))?),
             (Role::Desk { outcomes }, "orders", []) => text(outcomes.len()),
             (Role::Stock(stock), "take", [id, name, count]) => {
@@ -79,23 +87,6 @@ impl Server for Actor {
             (Role::Carrier { shipped, .. }, "shipped", []) => text(shipped.len()),
             _ => call.unknown(),
         }
-    }
-}
-
-impl Events for Actor {
-    fn event(&mut self, event: Message) -> Result<(), String> {
-        let words: Vec<&str> = event.text()?.split_whitespace().collect();
-        let (Role::Desk { outcomes }, "order", [id, customer, item, count, price, place]) =
-            (&mut self.0, event.kind(), &words[..])
-        else {
-            return event.unknown();
-        };
-        let outcome = match order(id, customer, item, count, price, place) {
-            Ok(()) => "shipped".to_string(),
-            Err(why) => why,
-        };
-        outcomes.insert(id.to_string(), outcome);
-        Ok(())
     }
 }
 
