@@ -134,12 +134,6 @@ pub struct Take {
 }
 
 impl Take {
-    /// Nobody finds it from here on.
-    pub(super) fn new(place: Place, id: u64, by: Option<&ActorId>) -> Take {
-        place.space.lock().take(id, Taken::Step, by);
-        Take::held(place, id)
-    }
-
     /// Nobody finds it already.
     pub(super) fn held(place: Place, id: u64) -> Take {
         Take { place, id, committed: false }
