@@ -8,7 +8,9 @@ mod changes;
 mod common;
 mod index;
 mod rows;
+mod serving;
 mod space;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -20,11 +22,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use parking_lot::RwLock;
 use troupe_log::{ActorId, Batch, NodeTime, Table};
 
-use self::changes::{Begin, Ended, Place, Renew, Subscribe, Swap, Sweep, Take, Write};
+use self::changes::{Place, Renew, Swap, Take, Write};
 pub use self::common::SpaceLimits;
 use self::common::{Common, Phase, Waiting};
 use self::rows::{Given, Row};
+use self::serving::{Begin, Sweep};
 use self::space::{Slot, Space, Subscription, Taken, Waiter, cost};
+use self::subscriptions::{Ended, Subscribe};
 use self::value::{Pattern, PatternField, Stored, Tuple};
 use super::waits::WaitId;
 use super::{Ended as End, Party, Service};
