@@ -424,6 +424,30 @@ async fn a_queue_has_an_end_and_what_is_over_it_is_refused_whole() {
     node.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk_a_queue_refuses_new_messages_and_loses_none() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    disk.set_capacity(Some(disk.used()));
+    let mut accepted = 0;
+    let error = loop {
+        assert!(accepted < 300, "never full");
+        match node.send_to_queue(&id("jobs"), vec![ForChannel::new("t", vec![7; 1 << 20])]).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, ChannelError::Exhausted(why) if why.contains("full")), "{error}");
+    // What is there can be taken: the rest of the segment is kept for that.
+    let taken = node.receive_from_queue(&id("jobs"), Receiving { max: 1, ..Receiving::default() }).await.unwrap();
+    node.ack(&id("jobs"), &taken[0].receipt.to_string()).await.unwrap();
+    disk.set_capacity(None);
+    node.send_to_queue(&id("jobs"), vec![ForChannel::new("t", "room again")]).await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(info(&node, "jobs").await.depth, accepted);
+    node.close().await.unwrap();
+}
+
 /// "Whoever keeps a journal or not, queues are durable."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn actors_without_a_journal_share_durable_queues() {

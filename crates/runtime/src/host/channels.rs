@@ -160,6 +160,7 @@ fn send_many(guest: &mut Guest, queue: &str, messages: Vec<Outgoing>) -> Result<
         return Err(ChannelError::exhausted("max-many", MAX_MANY).into());
     }
     let node = guest.node.clone();
+    node.store().accepting().map_err(|error| Error::ResourceExhausted(error.to_string()))?;
     let (now, from): (NodeTime, Arc<str>) = (node.node_time(), guest.about.id.as_str().into());
     let mut sendings = Vec::with_capacity(messages.len());
     for Outgoing { message_type, payload, options: SendOptions { delay, ttl, headers } } in messages {
@@ -401,8 +402,8 @@ fn subscribe(guest: &mut Guest, pattern: &str) -> Result<u64, Error> {
         let shown = if pattern.namespace() == own { text } else { format!("{}/{text}", pattern.namespace()) };
         return Err(denied(guest, "channels", format!("[grants.channels] subscribe = [\"{shown}\"]")));
     }
-    let (node, by) = (guest.node.clone(), guest.about.id.clone());
-    let (id, change) = node.shared().topics.subscribe(&by, pattern, guest.batch())?;
+    let (node, by, durable) = (guest.node.clone(), guest.about.id.clone(), guest.recorder.recording());
+    let (id, change) = node.shared().topics.subscribe(&by, pattern, durable, guest.batch())?;
     guest.stage_service(change);
     Ok(id)
 }

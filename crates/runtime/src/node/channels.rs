@@ -106,7 +106,9 @@ impl Node {
     /// Takes messages from a queue, as soon as there is one; none when the time is over. They are durably the client's.
     pub async fn receive_from_queue(&self, queue: &ActorId, receiving: Receiving) -> Result<Vec<Delivery>> {
         let core = &self.core;
-        core.taking_channels()?;
+        if core.is_closing() {
+            return Err(closing());
+        }
         let by = self.somebody();
         let settings = core.shared.queues.settings();
         let visibility = receiving.visibility.map_or(settings.visibility, |time| micros(time) / 1000);
@@ -131,10 +133,10 @@ impl Node {
         let waiting = Waiting { core, wait: wait.clone() };
         let waiter = Waiter { wait: wait.clone(), durable: false, max };
         let change = core.shared.queues.await_turn(&by, queue, waiter, now)?;
-        Party::commit(&**core, Batch::new(), vec![Box::new(change)]).map_err(log_failed)?;
+        Party::commit(&**core, Batch::new(), vec![Box::new(change)]).map_err(|error| core.log_failed(error))?;
         let served = tokio::select! {
             served = core.waits.wait(&wait, until) => served,
-            () = core.closed() => return Err(ChannelError::Unavailable("the node is closing".to_owned())),
+            () = core.closed() => return Err(closing()),
         };
         let taken = match served {
             Some(_) => {
@@ -225,7 +227,7 @@ impl Node {
         let sending = vec![Sending { message, delay: 0 }];
         let now = core.clock.now();
         let change = core.shared.queues.send(&self.somebody(), queue, sending, now, &mut batch)?;
-        Party::commit(&**core, batch, vec![Box::new(change)]).map_err(log_failed)
+        Party::commit(&**core, batch, vec![Box::new(change)]).map_err(|error| core.log_failed(error))
     }
 
     /// Stands for the step of one request of a client.
@@ -242,14 +244,14 @@ impl Core {
     /// An error if the node takes nothing more.
     fn taking_channels(&self) -> Result<()> {
         if self.is_closing() {
-            return Err(ChannelError::Unavailable("the node is closing".to_owned()));
+            return Err(closing());
         }
-        self.store.accepting().map_err(log_failed)
+        self.store.accepting().map_err(|error| self.log_failed(error))
     }
 
     /// Commits and waits until that is durable.
     async fn do_now(&self, batch: Batch, changes: Vec<Box<dyn Staging>>) -> Result<()> {
-        let gate = Party::commit(self, batch, changes).map_err(log_failed)?;
+        let gate = Party::commit(self, batch, changes).map_err(|error| self.log_failed(error))?;
         self.opened(gate).await
     }
 
@@ -266,16 +268,24 @@ impl Core {
         Ok(deliveries)
     }
 
+    /// A log that failed for another reason than a full disk stops the node.
+    fn log_failed(&self, error: troupe_log::Error) -> ChannelError {
+        if matches!(error, troupe_log::Error::DiskFull { .. }) {
+            return ChannelError::Exhausted(error.to_string());
+        }
+        if !self.is_closing() {
+            self.halt(&error.to_string());
+        }
+        ChannelError::Unavailable(error.to_string())
+    }
+
     async fn opened(&self, gate: Gate) -> Result<()> {
         Ok(self.open(gate).await?)
     }
 }
 
-fn log_failed(error: troupe_log::Error) -> ChannelError {
-    match error {
-        error @ troupe_log::Error::DiskFull { .. } => ChannelError::Exhausted(error.to_string()),
-        error => ChannelError::Unavailable(error.to_string()),
-    }
+fn closing() -> ChannelError {
+    ChannelError::Unavailable("the node is closing".to_owned())
 }
 
 fn micros(duration: Duration) -> u64 {

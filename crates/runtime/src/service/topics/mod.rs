@@ -105,11 +105,12 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// A new subscription of an actor.
+    /// A new subscription of an actor; one that is not durable ends with the process, as its actor does.
     pub fn subscribe(
         self: &Arc<Self>,
         actor: &ActorId,
         pattern: Pattern,
+        durable: bool,
         batch: &mut Batch,
     ) -> Result<(u64, Change), ChannelError> {
         let mut state = self.state.lock();
@@ -121,7 +122,9 @@ impl Topics {
         }
         let id = state.newest + 1;
         batch.put(Table::TOPICS, NEWEST, &id.to_le_bytes());
-        batch.put(Table::TOPICS, &key(id), &value(actor, &pattern));
+        if durable {
+            batch.put(Table::TOPICS, &key(id), &value(actor, &pattern));
+        }
         state.add(id, Subscription { actor: actor.clone(), pattern, hand: Hand::Coming, gate: Gate::default() });
         Ok((id, Change { topics: self.clone(), ids: vec![id], committed: false }))
     }
