@@ -90,7 +90,8 @@ async fn members_of_a_group_join_leave_get_what_is_published_and_survive_a_power
     ask(&node, "b", "do", "leave team\ntrap").await.unwrap_err();
     assert_eq!(run(&node, "c", "members team").await, "default/a default/b");
 
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(run(&node, "c", "members team\njoin team").await, "default/a default/b\nok");
     assert_eq!(run(&node, "b", "leave team\nmembers team").await, "ok\ndefault/a default/c");
     node.stop(&id("a"), "enough").await.unwrap();
@@ -316,7 +317,8 @@ async fn names_are_registered_found_replaced_and_end_with_their_actor() {
     }
     assert_eq!(run(&node, "b", "lookup printer\nlookup other").await, "default/printer default/a kind=ink\nnone");
 
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(
         run(&node, "b", "lookup printer\nregister printer").await.lines().nth(1),
         Some("err: already-exists default/printer")

@@ -117,7 +117,8 @@ async fn shared_stores_are_shared_by_whom_they_are_granted() {
     assert_eq!(row(&node, "a", "cas k\nset k seven\nswap eight").await, "ok ok changed", "its own write is one too");
 
     // A bucket is made again after a crash, a cas is not, and says so.
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     let dead = "err: this cas did not survive a restart: make a new one";
     assert_eq!(row(&node, "a", "get k\ncurrent\nswap nine").await, format!("seven {dead} {dead}"));
     assert_eq!(row(&node, "b", "get k\nget n\nincrement n 1").await, "seven 4 5");
@@ -173,28 +174,34 @@ async fn cut_at_every_operation_an_update_of_a_shared_store_is_done_once() {
     assert_eq!(row(&node, "b", "open shared\nset n 10").await, "ok ok");
     let ready = power_cut(node, &disk);
     let (mut found, mut resumed) = (std::collections::BTreeSet::new(), 0);
-    for operations in 0.. {
-        assert!(operations < 400, "the call never ends");
+    // A turn's batches are written at once: a write that is torn anywhere ends between two of them.
+    const PARTS: usize = 32;
+    for stop in 0.. {
+        assert!(stop < 2000, "the call never ends");
+        let (operations, kept) = (stop / (PARTS + 1), stop % (PARTS + 1));
         let disk = ready.fork();
         let node = node_on(&disk).await;
-        disk.cut_after(operations);
+        disk.cut_after(operations as u64);
         let script = "open shared\nset k one\nincrement n 1\ncas k\nset own x\nswap two\nget k";
         let call = Outgoing::new("do", script.as_bytes()).key("once");
         let acknowledged = node.call(&id("a"), call.clone()).await.is_ok();
         let whole = !disk.is_cut();
         drop(node);
-        disk.crash();
+        disk.crash_keeping(true, |write| 0..write.len * kept / PARTS);
 
         let node = node_on(&disk).await;
-        let answer = node.call(&id("a"), call).await.unwrap_or_else(|error| panic!("after {operations}: {error}"));
+        let answer = node
+            .call(&id("a"), call)
+            .await
+            .unwrap_or_else(|error| panic!("after {operations}, {kept} of {PARTS} kept: {error}"));
         let answer = String::from_utf8(answer).unwrap().replace('\n', " ");
         let dead = "err: this cas did not survive a restart: make a new one";
         assert!(
             answer == "ok ok 11 ok ok swapped two" || answer == format!("ok ok 11 ok ok {dead} one"),
-            "after {operations}: {answer}"
+            "after {operations}, {kept} of {PARTS} kept: {answer}"
         );
-        let kept = row(&node, "b", "get n\nget own").await;
-        assert_eq!(kept, "11 x", "after {operations}");
+        let there = row(&node, "b", "get n\nget own").await;
+        assert_eq!(there, "11 x", "after {operations}, {kept} of {PARTS} kept");
         resumed += count(&node, "a", Kind::Resume).await;
         found.insert(answer);
         replayed(&node, &["a", "b"]).await;

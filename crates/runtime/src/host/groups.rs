@@ -34,6 +34,7 @@ fn granted(guest: &mut Guest, group: &str) -> Result<ActorId, Error> {
 
 fn join(guest: &mut Guest, group: &str) -> Result<(), Error> {
     let group = granted(guest, group)?;
+    room(guest, ROW)?;
     let (node, me) = (guest.node.clone(), guest.about.id.clone());
     match node.shared().groups.join(&group, &me, guest.batch()) {
         Ok(change) => {
@@ -49,6 +50,7 @@ fn join(guest: &mut Guest, group: &str) -> Result<(), Error> {
 
 fn leave(guest: &mut Guest, group: &str) -> Result<(), Error> {
     let group = granted(guest, group)?;
+    room(guest, ROW)?;
     let (node, me) = (guest.node.clone(), guest.about.id.clone());
     let change = node.shared().groups.leave(&group, &me, guest.batch());
     let change = change.ok_or_else(|| Error::NotFound(format!("{me} in the group {group}")))?;
@@ -95,5 +97,5 @@ fn publish(guest: &mut Guest, group: &str, message_type: String, payload: Vec<u8
     Ok(took)
 }
 
-/// What an inbox entry takes beside its message.
+/// What a row takes at most, beside its message if it is one of an inbox.
 const ROW: usize = 256;

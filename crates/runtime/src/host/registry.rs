@@ -76,6 +76,7 @@ fn register(guest: &mut Guest, text: &str, metadata: Headers) -> Result<(), Erro
 
 fn unregister(guest: &mut Guest, text: &str) -> Result<(), Error> {
     let name = may_register(guest, text)?;
+    room(guest, 256)?;
     let (node, me) = (guest.node.clone(), guest.about.id.clone());
     let change = node.shared().registry.unregister(&name, &me, guest.batch());
     guest.stage_service(change.ok_or_else(|| Error::NotFound(name.to_string()))?);
