@@ -6,8 +6,7 @@ wit_bindgen::generate!({
     inline: "
         package guest:grasper;
         world grasper {
-            import troupe:actor/messaging@0.1.0;
-            import troupe:actor/processes@0.1.0;
+            include troupe:actor/imports@0.1.0;
             export troupe:actor/gen-server@0.1.0;
         }
     ",
@@ -16,8 +15,11 @@ wit_bindgen::generate!({
     generate_all,
 });
 
+mod channels;
+mod coordination;
 mod messaging;
 mod processes;
+mod tuplespace;
 
 use exports::troupe::actor::gen_server;
 use troupe::actor::types::Error;
@@ -25,7 +27,8 @@ use troupe::actor::types::Error;
 /// A function and what calls it with a name.
 type Grasp = (&'static str, fn(&str) -> Result<(), Error>);
 
-const ALL: &[&[Grasp]] = &[messaging::GRASPS, processes::GRASPS];
+const ALL: &[&[Grasp]] =
+    &[messaging::GRASPS, processes::GRASPS, channels::GRASPS, tuplespace::GRASPS, coordination::GRASPS];
 
 struct Grasper;
 export!(Grasper);
