@@ -54,7 +54,7 @@ fn another_component_stops_it_and_fresh_begins_again() {
     here.manifest("other.toml", "counter-c", "[limits]\nmemory = \"32MiB\"\n");
     let refused = here.run(&["run", "other.toml"]).err(1);
     assert!(
-        refused.contains("default/actor") && refused.contains("--fresh") && !refused.contains("upgrade"),
+        refused.contains("default/actor") && refused.contains("--fresh") && refused.contains("`troupe upgrade "),
         "{refused}"
     );
     // Nothing was lost by asking.

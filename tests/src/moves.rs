@@ -4,7 +4,7 @@
 use troupe_log::{Chain, Digest, SimDisk};
 use troupe_runtime::Error;
 use troupe_runtime::actor::message::CallError;
-use troupe_runtime::manifest::{ActorSpec, ComponentRef, Mode};
+use troupe_runtime::manifest::{ActorPattern, ActorSpec, ComponentRef, KeyValue, Mode};
 use troupe_runtime::node::{How, Node, Outgoing};
 
 use crate::front_support::Folder;
@@ -183,6 +183,36 @@ async fn timers_go_along_and_actors_that_wait_here_are_told() {
     assert_eq!(ask(&other, "mover", "total", "").await.unwrap(), "0", "what was refused is applied nowhere");
     assert_eq!(ask(&other, "mover", "release", "").await.unwrap(), "", "the token is good, and nobody waits");
     replay(&other, "mover", "partner").await.unwrap();
+    node.close().await.unwrap();
+    other.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stores_of_its_own_go_along_and_come_back() {
+    let (here, there) = (SimDisk::new(), SimDisk::new());
+    let node = node_on(&here).await;
+    let mut one = spec("one", "keyvalue");
+    let pattern = |text: &str| vec![ActorPattern::parse(text).unwrap()];
+    one.grants.keyvalue = Some(KeyValue { own: pattern("*"), shared: pattern("shared*") });
+    node.start(one).await.unwrap();
+    let run = async |node: &Node, lines: &str| ask(node, "one", "do", lines).await.unwrap().replace('\n', " ");
+    assert_eq!(run(&node, "open\nset k one\nincrement n 5").await, "ok ok 5");
+    node.export_actor(&id("one"), false).await.unwrap();
+    node.abort_move(&id("one")).await.unwrap();
+    assert_eq!(run(&node, "get k\nset k two").await, "one ok", "taken back");
+    let file = node.export_actor(&id("one"), true).await.unwrap();
+    let here = power_cut(node, &here);
+    let node = node_on(&here).await;
+    assert_eq!(node.export_actor(&id("one"), true).await.unwrap(), file);
+    let other = node_on(&there).await;
+    other.import_actor(file).await.unwrap();
+    let there = power_cut(other, &there);
+    let other = node_on(&there).await;
+    assert_eq!(run(&other, "get k\nincrement n 1\nkeys").await, "two 6 k n then none");
+    replay(&other, "one", "keyvalue").await.unwrap();
+    let back = other.export_actor(&id("one"), false).await.unwrap();
+    node.import_actor(back).await.unwrap();
+    assert_eq!(run(&node, "get n").await, "6");
     node.close().await.unwrap();
     other.close().await.unwrap();
 }

@@ -159,15 +159,15 @@ async fn one_that_differs_is_refused_with_the_first_difference_or_loads_what_the
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
     assert_eq!(runs(&node).await, Digest::of(&next));
-    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 4");
+    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 5");
     // From here on the journal is the new one's: what it replays is what stands behind its base.
     let twin = twin("saver-next");
     let again = loaded(&node, &twin).await;
     node.upgrade(&saver_id, &again, How::Replay).await.unwrap();
-    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 5");
+    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 6");
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
-    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 6");
+    assert_eq!(ask(&node, "saver", "calls", "").await.unwrap(), "calls: 7");
     let back = ComponentRef::Digest(Digest::of(&old));
     let error = node.upgrade(&saver_id, &back, How::Replay).await.unwrap_err();
     assert!(matches!(error, Error::UpgradeDiffers { .. }), "{error}");

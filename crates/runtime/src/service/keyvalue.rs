@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use troupe_log::actor_file::Row;
 use troupe_log::codec::{Reader, put_bytes, put_str, put_u8};
 use troupe_log::{ActorId, Batch, Table};
 
@@ -374,6 +375,30 @@ impl Service for KeyValues {
     }
 
     fn withdraw(&self, _: &WaitId) {}
+
+    fn moves(&self, actor: &ActorId) -> Vec<Row> {
+        let state = self.state.lock();
+        let mut rows = Vec::new();
+        for (id, store) in &state.stores {
+            if !matches!(id, StoreId::Own(owner, _) if owner == actor) {
+                continue;
+            }
+            for key in store.pairs.keys_from("") {
+                if let Some(held) = store.pairs.committed(key) {
+                    let value = [&[VERSION], &*held.bytes].concat();
+                    rows.push(Row { table: Table::KEYVALUE, key: id.row(key), value });
+                }
+            }
+        }
+        rows.sort_by(|one, other| one.key.cmp(&other.key));
+        rows
+    }
+
+    fn may_come(&self, actor: &ActorId, key: &[u8], value: &[u8]) -> bool {
+        let own = |id: &StoreId| matches!(id, StoreId::Own(owner, _) if owner == actor);
+        let named = StoreId::from_row(key).is_some_and(|(id, key)| own(&id) && key.len() <= MAX_KEY);
+        named && value.first() == Some(&VERSION)
+    }
 
     fn ended(&self, _: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
         let mut state = self.state.lock();
