@@ -20,9 +20,7 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{
-    calls, casts, durable, memory, moves, queues, replay, requests, spawn, start, tuples,
-};
+use crate::rows::{calls, casts, durable, memory, moves, queues, replay, requests, spawn, start, tuples};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
