@@ -109,7 +109,7 @@ fn manifests() {
          fuel = 1_000\ndeadline = \"5s\"\nmailbox = 4\npayload = \"1KiB\"\n\n[grants.random]\nseed = 7\n\n[grants.messaging]\n\
          to = [\"w-*\"]\n\n[supervision]\non-fault = \"skip\"\nattempts = 2\nmax-restarts = 1\nwindow = \"1m\"\n\n[snapshots]\n\
          keep = \"all\"\nmax-replay = 10\n\n[bind]\n\"bank:ledger/account\" = \"acct\"\n",
-        "strategy = \"one-for-one\"\n[[children]]\nname = \"a\"\ncomponent = \"x@1\"\n[[children]]\nname = \"b\"\ncomponent = \"y@2\"\n",
+        "[application]\nname = \"s\"\nstrategy = \"one-for-one\"\nbackoff = { initial = \"1s\" }\n[[children]]\nname = \"a\"\ncomponent = \"x@1\"\n[[children]]\nname = \"b\"\ncomponent = \"y@2\"\n",
         "name = \"t\"\nversion = \"1\"\ncomponent = \"t.wasm\"\n[[handler]]\ntype = \"random\"\nseed = 3\n",
     ];
     let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();

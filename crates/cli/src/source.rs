@@ -49,14 +49,14 @@ impl Source {
             Self::Component(path) => {
                 let component = ComponentRef::Path(path.components().collect());
                 let actors = vec![ActorSpec::new(stem(path)?, component)];
-                Manifest { actors, strategy: None }
+                Manifest { actors, application: None }
             }
         };
         if let Some(id) = id {
             let id = ActorId::parse(id).map_err(|e| Failure::usage(e, ""))?;
-            match manifest.actors.as_mut_slice() {
-                [one] => one.id = id,
-                more => {
+            match (&manifest.application, manifest.actors.as_mut_slice()) {
+                (None, [one]) => one.id = id,
+                (_, more) => {
                     return Err(Failure::usage(
                         format!("the manifest has {} actors, so --id cannot name one", more.len()),
                         "leave --id out; each child has its own name",

@@ -146,6 +146,12 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// No such application.
+    #[error("no application {name}; `troupe app list` shows them")]
+    NoApplication {
+        /// Its name.
+        name: String,
+    },
     /// No such dead letter.
     #[error("{actor} has no dead letter {message}; `troupe dead list` has them")]
     NoDeadLetter {

@@ -47,6 +47,7 @@ pub mod manifest;
 pub mod node;
 pub mod replay;
 pub mod service;
+pub mod supervision;
 
 mod error;
 

@@ -5,6 +5,7 @@
 //! `moving` has them leave and come, `stopping` ends them, `dead` has their dead letters. Every answer that leaves through here has waited for its gate: what it says survives a crash as the actor's mode promises.
 
 pub mod actor_ref;
+pub mod applications;
 mod bases;
 pub(crate) mod births;
 pub mod channels;
@@ -27,6 +28,7 @@ use troupe_log::codec::Reader;
 use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Position, Seq, Table};
 
 use self::actor_ref::ActorRef;
+pub use self::applications::{ApplicationInfo, MemberInfo};
 use self::core::{Core, Parts};
 pub use self::listing::ActorInfo;
 pub use self::moving::Imported;
@@ -236,6 +238,7 @@ impl Node {
                 () = timers.closed() => {}
             }
         });
+        tokio::spawn(crate::supervision::worker::run(node.core.clone()));
         Ok(node)
     }
 
@@ -302,6 +305,12 @@ impl Node {
                 cell.life.lock().about.promised.lock().insert(token, promise);
             }
         }
+        for (key, value) in table(Table::APPLICATIONS) {
+            if !core.shared.applications.restore(key, value) {
+                return Err(corrupt("applications"));
+            }
+        }
+        self.take_up_applications()?;
         for (name, rows) in &opened.tables {
             let Some(service) = core.shared.of_table(*name) else { continue };
             if let Some((key, _)) = rows.iter().find(|(key, value)| !service.restore(key, value)) {
@@ -449,7 +458,7 @@ impl Node {
         Ok(())
     }
 
-    async fn begin(&self, mut spec: ActorSpec, fresh: bool) -> Result<Started> {
+    pub(crate) async fn begin(&self, mut spec: ActorSpec, fresh: bool) -> Result<Started> {
         if let Some(why) = self.core.why_halted() {
             return Err(Error::Internal { what: why.to_owned() });
         }
@@ -532,6 +541,7 @@ impl Node {
         let (sender, begun) = oneshot::channel();
         self.core.schedule_begin(cell.clone(), sender, false);
         let gate = Beginning { node: self, cell: &cell, last: Some(last), begun }.outcome().await?;
+        self.adopted(&spec.id)?;
         gate.open(&*self.core.store).await?;
         Ok(Started { id: spec.id, incarnation, resumed: false, changed: Vec::new() })
     }

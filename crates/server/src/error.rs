@@ -188,7 +188,7 @@ fn kind(e: &troupe_runtime::Error) -> (StatusCode, &'static str) {
         E::NotAComponent { .. } => (StatusCode::BAD_REQUEST, "not-a-component"),
         E::MissingImport { .. } | E::Unbound { .. } => (StatusCode::BAD_REQUEST, "missing-import"),
         E::NoComponent { .. } => (StatusCode::NOT_FOUND, "no-component"),
-        E::NoActor(_) | E::NoDeadLetter { .. } => (StatusCode::NOT_FOUND, "not-found"),
+        E::NoActor(_) | E::NoApplication { .. } | E::NoDeadLetter { .. } => (StatusCode::NOT_FOUND, "not-found"),
         E::NameTaken { .. } => (StatusCode::CONFLICT, "already-exists"),
         E::OtherComponent { .. } => (StatusCode::CONFLICT, "other-component"),
         E::Moved { .. } => (StatusCode::SERVICE_UNAVAILABLE, "moved"),

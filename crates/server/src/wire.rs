@@ -74,6 +74,9 @@ pub struct ActorInfo {
     /// Why it cannot make a base, if it cannot: its recovery takes longer with every record.
     #[serde(default)]
     pub no_base: Option<String>,
+    /// The supervisors above it, from the application down, if it has any: `shop/storage`.
+    #[serde(default)]
+    pub supervisor: Option<String>,
     /// Turns since the node started.
     pub turns: u64,
     /// Faults since the node started.
@@ -134,6 +137,61 @@ pub struct Upgraded {
     pub records: u64,
     /// Turns among them.
     pub turns: u64,
+}
+
+/// An application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// Its name.
+    pub name: String,
+    /// starting, running, stopping, stopped, failing or failed.
+    pub status: String,
+    /// Why it fails or has failed.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Its supervisors and children, in the order of starts; the first is its own supervisor.
+    pub members: Vec<Member>,
+    /// What happened last, oldest first.
+    pub notes: Vec<Note>,
+}
+
+/// A supervisor or a child of an application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// An actor's id, or a supervisor's name.
+    pub name: String,
+    /// How many supervisors stand above it.
+    pub depth: usize,
+    /// permanent, transient or temporary.
+    pub restart: String,
+    /// Of a supervisor: one-for-one, one-for-all or rest-for-one.
+    #[serde(default)]
+    pub strategy: Option<String>,
+    /// up, due, stopping or down.
+    pub phase: String,
+    /// Of an actor: how often it was started again. Of a supervisor: how often it did so.
+    pub restarts: u64,
+    /// How its newest life ended, of those that did.
+    #[serde(default)]
+    pub last: Option<Ended>,
+}
+
+/// The end of a life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// normal, fault, operator or supervisor.
+    pub cause: String,
+    /// In words.
+    pub why: String,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Microseconds since 1970-01-01T00:00Z.
+    pub at: u64,
+    /// In words.
+    pub text: String,
 }
 
 /// A component as the node knows it.

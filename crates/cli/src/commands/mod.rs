@@ -1,5 +1,6 @@
 //! The commands: one file each, with its arguments and what it does. To add one: a file, a line in each list here.
 
+mod app;
 mod build;
 mod call;
 mod completions;
@@ -44,6 +45,8 @@ pub enum Command {
     Send(send::Args),
     /// Show the actors of the running node
     Ps(ps::Args),
+    /// Show and stop applications
+    App(app::Args),
     /// Show, re-send and drop messages that found no good end
     Dead(dead::Args),
     /// Send to queues, take from them, show what they have
@@ -87,6 +90,7 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Call(args) => ask(call::run(context, &args)),
         Command::Send(args) => ask(send::run(context, &args)),
         Command::Ps(args) => ask(ps::run(context, &args)),
+        Command::App(args) => ask(app::run(context, &args)),
         Command::Dead(args) => ask(dead::run(context, &args)),
         Command::Queue(args) => ask(queue::run(context, &args)),
         Command::Topic(args) => ask(topic::run(context, &args)),

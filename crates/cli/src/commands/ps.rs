@@ -15,7 +15,8 @@ Examples:
 
 MAILBOX is the number of messages that wait, RECORDS the length of the journal, HEAD its newest hash. BASE is the
 record that recovery plays from: - as long as there is no base, `never` if the actor cannot make one (--json says
-why), so that its recovery takes longer with every record.")]
+why), so that its recovery takes longer with every record. SUPERVISOR has those above it, from the application down;
+`troupe app show` has the tree.")]
 pub struct Args {}
 
 /// Prints a table, or a JSON object a line.
@@ -26,10 +27,20 @@ pub async fn run(context: &Context, _: &Args) -> Result<()> {
         return Ok(());
     }
     let rows: Vec<Vec<String>> = actors.iter().map(row).collect();
-    context.out.table(
-        &["ACTOR", "STATUS", "JOURNAL", "MAILBOX", "TURNS", "RECORDS", "HEAD", "BASE", "COMPONENT", "LAST FAULT"],
-        &rows,
-    );
+    let head = [
+        "ACTOR",
+        "STATUS",
+        "JOURNAL",
+        "MAILBOX",
+        "TURNS",
+        "RECORDS",
+        "HEAD",
+        "BASE",
+        "COMPONENT",
+        "SUPERVISOR",
+        "LAST FAULT",
+    ];
+    context.out.table(&head, &rows);
     Ok(())
 }
 
@@ -51,6 +62,7 @@ fn row(actor: &ActorInfo) -> Vec<String> {
         actor.head.chars().take(12).collect(),
         base,
         actor.component.trim_start_matches("blake3:").chars().take(12).collect(),
+        actor.supervisor.clone().unwrap_or_else(|| "-".to_owned()),
         plain(fault.lines().next().unwrap_or_default()).chars().take(60).collect(),
     ]
 }

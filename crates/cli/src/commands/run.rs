@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use troupe_runtime::env::SystemEntropy;
-use troupe_runtime::manifest::ActorSpec;
+use troupe_runtime::manifest::Manifest;
 use troupe_runtime::node::{Node, NodeOptions, Started};
 use troupe_server::{Place, Server};
 
@@ -58,22 +58,22 @@ pub struct Args {
 /// Runs the node until it is told to stop.
 pub fn run(context: &Context, args: &Args) -> Result<()> {
     let data = context.data_or_new();
-    let actors = actors(context, args, &data)?;
+    let manifest = manifest(context, args, &data)?;
     logs::start(&args.log, context.out.json)?;
     let runtime = Builder::new_multi_thread().enable_all().build().map_err(super::no_runtime)?;
-    runtime.block_on(serve(context, args, &data, actors))
+    runtime.block_on(serve(context, args, &data, manifest))
 }
 
-/// The actors to start. With no manifest here, a node whose data folder is there runs what is in it.
-fn actors(context: &Context, args: &Args, data: &Path) -> Result<Vec<ActorSpec>> {
+/// What to start. With no manifest here, a node whose data folder is there runs what is in it.
+fn manifest(context: &Context, args: &Args, data: &Path) -> Result<Option<Manifest>> {
     match Source::find(args.source.as_deref(), &context.here) {
-        Ok(source) => Ok(source.read(args.id.as_deref())?.actors),
-        Err(_) if args.source.is_none() && args.id.is_none() && data.is_dir() => Ok(Vec::new()),
+        Ok(source) => Ok(Some(source.read(args.id.as_deref())?)),
+        Err(_) if args.source.is_none() && args.id.is_none() && data.is_dir() => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-async fn serve(context: &Context, args: &Args, data: &Path, actors: Vec<ActorSpec>) -> Result<()> {
+async fn serve(context: &Context, args: &Args, data: &Path, manifest: Option<Manifest>) -> Result<()> {
     let mut signals = Signals::new()?;
     // Before anything else: a node whose address is taken leaves no trace.
     let place = Place::take(args.listen).await.map_err(|e| Failure::failed("listen", e, ""))?;
@@ -89,7 +89,7 @@ async fn serve(context: &Context, args: &Args, data: &Path, actors: Vec<ActorSpe
     };
     let mut server = None;
     let ended = tokio::select! {
-        ended = work(context, args, place, &node, actors, &mut server) => ended,
+        ended = work(context, args, place, &node, manifest, &mut server) => ended,
         () = signals.next() => Ok(()),
     };
     let closing = async {
@@ -124,14 +124,13 @@ async fn work(
     args: &Args,
     place: Place,
     node: &Node,
-    actors: Vec<ActorSpec>,
+    manifest: Option<Manifest>,
     server: &mut Option<Server>,
 ) -> Result<()> {
-    let mut started = Vec::with_capacity(actors.len());
-    for actor in actors {
-        let one = if args.fresh { node.start_fresh(actor).await } else { node.start(actor).await };
-        started.push(one.map_err(Failure::from)?);
-    }
+    let started = match manifest {
+        Some(manifest) => node.start_manifest(manifest, args.fresh).await.map_err(Failure::from)?,
+        None => Vec::new(),
+    };
     let listening = Server::start(place, node.clone(), node.data(), &SystemEntropy);
     let server = server.insert(listening.map_err(|e| Failure::failed("listen", e, ""))?);
     announce(context, node, server, &started).await?;

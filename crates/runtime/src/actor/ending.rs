@@ -164,6 +164,7 @@ impl Executor {
         self.answer_askers(guest, &waiting);
         let how = if cause == EndCause::Fault { End::Fault } else { End::Stopped };
         guest.leave_services(how, reason);
+        guest.leave_supervisor(cause, reason);
         let tokens: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
         for token in tokens {
             guest.keep_promise(&token, Err(ended_fault(&format!("the actor was stopped: {reason}"))));

@@ -33,6 +33,7 @@ use crate::node::phases::Watch;
 use crate::service::timers::{self, Timer, Timers};
 use crate::service::waits::{WaitId, Waits};
 use crate::service::{End, Ended, Info, Party, Shared, Which};
+use crate::supervision::machine::Moment;
 
 /// The guest's log levels.
 pub use tracing::Level;
@@ -450,6 +451,16 @@ impl Guest {
     /// Whether this actor spawned it, or who was spawned by it did.
     pub(crate) fn descends(&self, id: &ActorId) -> bool {
         self.bears(id) || self.node.core().is_some_and(|core| core.descends(id, &self.about.id))
+    }
+
+    /// The actor's life ends for this cause: stages what its supervisor decides.
+    pub(crate) fn leave_supervisor(&mut self, cause: EndCause, why: &str) {
+        let node = self.node.clone();
+        let moment = Moment { now: node.node_time(), wall: node.wall_time() };
+        if let Some(change) = node.shared().applications.ended(&self.about.id, cause, why, moment) {
+            self.turn.shares = true;
+            self.turn.staged.push(Staged::Service(change));
+        }
     }
 
     /// Stages an info for an actor.

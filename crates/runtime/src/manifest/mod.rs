@@ -6,6 +6,7 @@
 //! grants, `spawn` reads what a parent says of its child and `within` holds it to what the parent has. `canonical` writes grants and limits as the one text that stands in an actor's genesis record. An
 //! unknown key is an error that names the nearest known one, the file, the line and the column.
 
+pub mod application;
 mod canonical;
 pub mod edges;
 mod error;

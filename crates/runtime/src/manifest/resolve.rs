@@ -8,36 +8,22 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use super::application;
 use super::error::Error;
 use super::init::Init;
 use super::parse::{self, Draft};
 use super::text::{Doc, Entry, Section};
 use super::theater;
-use super::types::{ActorSpec, ComponentRef, Manifest, Strategy};
+use super::types::{ActorSpec, ComponentRef, Manifest};
 
 /// The most bytes that a manifest may have.
 pub const MAX_MANIFEST: u64 = 1 << 20;
 
-const STRATEGIES: [(&str, Strategy); 3] = [
-    ("one-for-one", Strategy::OneForOne),
-    ("one-for-all", Strategy::OneForAll),
-    ("rest-for-one", Strategy::RestForOne),
-];
-
 impl Manifest {
     /// Reads a manifest from a file; its relative paths are relative to that file.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Read { path: path.to_owned(), source };
-        let mut bytes = Vec::new();
-        File::open(path).and_then(|f| f.take(MAX_MANIFEST + 1).read_to_end(&mut bytes)).map_err(failed)?;
-        let name = path.display().to_string();
-        if bytes.len() as u64 > MAX_MANIFEST {
-            return Err(Error::TooLarge { file: name, limit: MAX_MANIFEST });
-        }
-        let text =
-            std::str::from_utf8(&bytes).map_err(|e| Error::NotText { file: name.clone(), at: e.valid_up_to() })?;
-        let folder = std::path::absolute(path).map_err(failed)?;
-        Self::parse(text, &name, folder.parent())
+        let Text { text, name, folder } = read(path)?;
+        Self::parse(&text, &name, folder.as_deref())
     }
 
     /// Reads a manifest from text called `name` in errors. Without a folder its paths must be absolute.
@@ -48,8 +34,8 @@ impl Manifest {
         let doc = Doc { name, text };
         let table = doc.table()?;
         let top: BTreeSet<&str> = table.get_ref().keys().map(|k| k.get_ref().as_ref()).collect();
-        if top.contains("children") {
-            return application(&doc, &table, folder);
+        if top.contains("children") || top.contains("application") {
+            return application::read(&doc, &table, folder);
         }
         let drafts = if !top.contains("actor") && theater::is_one(&top) {
             vec![theater::read(&doc, &table)?]
@@ -59,43 +45,48 @@ impl Manifest {
             let own = root.need("actor", "an [actor] section with name and component")?.section(parse::ACTOR_KEYS)?;
             vec![parse::actor(&own, &root)?]
         };
-        Ok(Self { actors: resolve_all(drafts, folder)?, strategy: None })
+        let actors = drafts.into_iter().map(|draft| resolve(draft, folder)).collect::<Result<_, _>>()?;
+        Ok(Self { actors, application: None })
     }
 }
 
-fn application<'i>(
-    doc: &Doc<'i>,
-    table: &toml::Spanned<toml::de::DeTable<'i>>,
-    folder: Option<&Path>,
-) -> Result<Manifest, Error> {
-    let root = Section::root(doc, table, &["strategy", "children"])?;
-    let strategy = match root.get("strategy") {
-        Some(entry) => entry.word(&STRATEGIES)?,
-        None => Strategy::default(),
-    };
-    let children = root.need("children", "[[children]] with name and component")?;
-    let known = [parse::ACTOR_KEYS, parse::SECTION_KEYS].concat();
-    let mut seen = BTreeSet::new();
-    let mut drafts = Vec::new();
-    for entry in children.list("[[children]]")? {
-        let child = entry.section(&known)?;
-        let draft = parse::actor(&child, &child)?;
-        if !seen.insert(draft.id.clone()) {
-            return Err(entry.bad(format!("names the actor {} twice", draft.id), "give each child its own name"));
-        }
-        drafts.push(draft);
+/// The one actor of the manifest in another file, for a child.
+pub(super) fn one_actor(path: &Path, entry: &Entry<'_, '_>) -> Result<ActorSpec, Error> {
+    let read = read(path)?;
+    let doc = Doc { name: &read.name, text: &read.text };
+    let table = doc.table()?;
+    if table.get_ref().keys().any(|key| matches!(key.get_ref().as_ref(), "children" | "application")) {
+        return Err(entry.bad(
+            format!("names {}, an application", path.display()),
+            "a child is one actor; write the application's children here, as children of a supervisor",
+        ));
     }
-    if drafts.is_empty() {
-        return Err(children.bad("is empty", "add a [[children]] with name and component"));
-    }
-    Ok(Manifest { actors: resolve_all(drafts, folder)?, strategy: Some(strategy) })
+    let mut manifest = Manifest::parse(&read.text, &read.name, read.folder.as_deref())?;
+    manifest.actors.pop().ok_or_else(|| entry.bad("names a manifest without an actor", "write [actor] in it"))
 }
 
-fn resolve_all(drafts: Vec<Draft<'_, '_>>, folder: Option<&Path>) -> Result<Vec<ActorSpec>, Error> {
-    drafts.into_iter().map(|d| resolve(d, folder)).collect()
+/// A manifest's text, what it is called, and its folder.
+struct Text {
+    text: String,
+    name: String,
+    folder: Option<PathBuf>,
 }
 
-fn resolve(draft: Draft<'_, '_>, folder: Option<&Path>) -> Result<ActorSpec, Error> {
+fn read(path: &Path) -> Result<Text, Error> {
+    let failed = |source| Error::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|f| f.take(MAX_MANIFEST + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    let name = path.display().to_string();
+    if bytes.len() as u64 > MAX_MANIFEST {
+        return Err(Error::TooLarge { file: name, limit: MAX_MANIFEST });
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|e| Error::NotText { file: name.clone(), at: e.utf8_error().valid_up_to() })?;
+    let folder = std::path::absolute(path).map_err(failed)?.parent().map(Path::to_owned);
+    Ok(Text { text, name, folder })
+}
+
+pub(super) fn resolve(draft: Draft<'_, '_>, folder: Option<&Path>) -> Result<ActorSpec, Error> {
     let component = code(draft.component, folder)?;
     let mut components = BTreeMap::new();
     for (name, named) in draft.components {
@@ -172,7 +163,7 @@ fn bounded(bytes: Vec<u8>, limit: u64, entry: &Entry<'_, '_>) -> Result<Vec<u8>,
 }
 
 /// Joins to the manifest's folder and takes out `.`; `..` stays, since it depends on links.
-fn absolute(path: &Path, folder: Option<&Path>, entry: &Entry<'_, '_>) -> Result<PathBuf, Error> {
+pub(super) fn absolute(path: &Path, folder: Option<&Path>, entry: &Entry<'_, '_>) -> Result<PathBuf, Error> {
     let joined = match folder {
         Some(folder) => folder.join(path),
         None if path.is_absolute() => path.to_owned(),

@@ -74,7 +74,7 @@ max-replay = 50
 "bank:ledger/audit" = "other/audit"
 "#;
     let manifest = Manifest::parse(text, "troupe.toml", Some(dir.path())).unwrap();
-    assert_eq!(manifest.strategy, None);
+    assert_eq!(manifest.application, None);
     let [spec] = manifest.actors.as_slice() else {
         panic!("one actor");
     };
@@ -374,9 +374,8 @@ fn init_has_four_forms_and_exactly_one_of_them() {
 }
 
 #[test]
-fn an_application_is_a_list_of_actors_under_a_strategy() {
+fn children_without_an_application_are_actors_side_by_side() {
     let text = r#"
-strategy = "rest-for-one"
 [[children]]
 name = "a"
 component = "counter.wasm"
@@ -390,7 +389,7 @@ journal = "off"
 seed = 1
 "#;
     let manifest = parse(text).unwrap();
-    assert_eq!(manifest.strategy, Some(Strategy::RestForOne));
+    assert_eq!(manifest.application, None);
     let ids: Vec<_> = manifest.actors.iter().map(|a| a.id.to_string()).collect();
     assert_eq!(ids, ["default/a", "other/b"]);
     assert_eq!(manifest.actors[0].limits.fuel, 5);
@@ -400,7 +399,7 @@ seed = 1
     assert!(error(&twice).contains("names the actor default/a twice"));
     assert!(error("children = []").contains("is empty"));
     assert!(error("stratgy = \"one-for-one\"\n[[children]]\n").contains("`strategy`"));
-    assert!(error("strategy = \"all\"\n[[children]]\n").contains("one-for-all"));
+    assert!(error("strategy = \"one-for-all\"\n[[children]]\n").contains("[application]"));
 }
 
 #[test]

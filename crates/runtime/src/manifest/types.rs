@@ -497,11 +497,22 @@ pub enum Strategy {
     RestForOne,
 }
 
+impl Strategy {
+    /// The manifest's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OneForOne => "one-for-one",
+            Self::OneForAll => "one-for-all",
+            Self::RestForOne => "rest-for-one",
+        }
+    }
+}
+
 /// A manifest, read and resolved: one actor, or an application's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
     /// The actors in the order in which they are started; never empty.
     pub actors: Vec<ActorSpec>,
-    /// How an application's children depend on each other; `None` for a manifest of one actor.
-    pub strategy: Option<Strategy>,
+    /// Who supervises them; none for actors that stand by themselves.
+    pub application: Option<super::application::Application>,
 }

@@ -41,6 +41,8 @@ pub struct ActorInfo {
     pub base: Option<Seq>,
     /// Why it cannot make a base, so that its journal is played from the newest one, or from genesis, however long it gets.
     pub no_base: Option<String>,
+    /// The supervisors above it, from the application down, if it has any.
+    pub supervisor: Option<String>,
     /// Turns in this process.
     pub turns: u64,
     /// Faults in this process.
@@ -91,6 +93,7 @@ impl Node {
             let life = cell.life.lock();
             (info(cell, &life), life.code.as_ref().map(|code| code.contract.saves()))
         };
+        info.supervisor = self.core.shared.applications.path(&cell.id);
         if info.no_base.is_none() && info.mode != Mode::Off {
             let saves = match known {
                 Some(saves) => saves,
@@ -123,6 +126,7 @@ fn info(cell: &Cell, life: &crate::actor::cell::Life) -> ActorInfo {
         head: life.tip.chain.head,
         base: Some(life.tip.base).filter(|base| base.0 > 0),
         no_base: life.no_base.clone(),
+        supervisor: None,
         turns: cell.turns.load(Relaxed),
         faults: cell.faults.load(Relaxed),
         last_fault: life.last_fault.clone(),

@@ -28,6 +28,7 @@ use troupe_log::{ActorId, Batch, NodeTime, Table, WallTime};
 use self::waits::WaitId;
 use crate::actor::message::{CallError, Gate, Message, MessageId};
 use crate::boundary::Staging;
+use crate::supervision::applications::Applications;
 
 /// A service, as the node sees it.
 pub trait Service: Send + Sync {
@@ -179,6 +180,8 @@ pub struct Shared {
     pub queues: Arc<queues::Queues>,
     /// Topics.
     pub topics: Arc<topics::Topics>,
+    /// Applications and their supervisors.
+    pub applications: Arc<Applications>,
     /// One commits to services at a time.
     commits: Mutex<()>,
     /// Actors that were in the middle of a turn when the node started and have not got to its end yet: waits of theirs are not

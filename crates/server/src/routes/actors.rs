@@ -28,6 +28,7 @@ pub(crate) async fn list(State(api): State<Api>) -> Result<Out<Vec<ActorInfo>>, 
         no_base: actor.no_base,
         turns: actor.turns,
         faults: actor.faults,
+        supervisor: actor.supervisor,
         last_fault: actor.last_fault,
     };
     Ok(Out(api.node.list().await?.into_iter().map(shown).collect()))
@@ -39,17 +40,13 @@ pub(crate) async fn start(
     Json(request): Json<StartRequest>,
 ) -> Result<Out<StartReply>, ApiError> {
     let manifest = read(request.clone()).await?;
-    let mut actors = Vec::with_capacity(manifest.actors.len());
-    for spec in manifest.actors {
-        let started = if request.fresh { api.node.start_fresh(spec).await? } else { api.node.start(spec).await? };
-        actors.push(Started {
-            id: started.id.to_string(),
-            incarnation: started.incarnation.0,
-            resumed: started.resumed,
-            changed: started.changed,
-        });
-    }
-    Ok(Out(StartReply { actors }))
+    let started = api.node.start_manifest(manifest, request.fresh).await?.into_iter().map(|started| Started {
+        id: started.id.to_string(),
+        incarnation: started.incarnation.0,
+        resumed: started.resumed,
+        changed: started.changed,
+    });
+    Ok(Out(StartReply { actors: started.collect() }))
 }
 
 /// Reads the manifest, away from the threads that run actors: it looks at files.
@@ -61,12 +58,10 @@ async fn read(request: StartRequest) -> Result<Manifest, ApiError> {
         if request.id.is_none() && request.component.is_none() {
             return Ok(manifest);
         }
-        let [actor] = manifest.actors.as_mut_slice() else {
+        let actors = manifest.actors.len();
+        let (None, [actor]) = (&manifest.application, manifest.actors.as_mut_slice()) else {
             return Err(ApiError::invalid(
-                format!(
-                    "the manifest has {} actors, so `id` and `component` cannot speak of one",
-                    manifest.actors.len()
-                ),
+                format!("the manifest has {actors} actors, so `id` and `component` cannot speak of one"),
                 "leave them out",
             ));
         };

@@ -4,6 +4,7 @@
 //! functions that are called here return only when their gate is open.
 
 mod actors;
+mod applications;
 mod calls;
 mod components;
 mod dead;
@@ -48,6 +49,9 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/actors/{id}/upgrade", post(upgrade::upgrade))
         .route("/v1/actors/{id}/export", post(moving::export))
         .route("/v1/actors/{id}/export/abort", post(moving::abort))
+        .route("/v1/applications", get(applications::list))
+        .route("/v1/applications/{name}", get(applications::show).delete(applications::remove))
+        .route("/v1/applications/{name}/stop", post(applications::stop))
         .route("/v1/actors/{id}/typed", post(calls::typed))
         .route("/v1/dead-letters", get(dead::all))
         .route("/v1/actors/{id}/dead-letters", get(dead::of))
