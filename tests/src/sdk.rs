@@ -2,10 +2,10 @@
 
 use troupe_log::{Kind, SimDisk};
 use troupe_runtime::actor::message::CallError;
-use troupe_runtime::manifest::ActorSpec;
+use troupe_runtime::manifest::{ActorPattern, ActorSpec, Channels};
 use troupe_runtime::node::{Node, Outgoing};
 
-use crate::support::{ask, count, id, node_on, power_cut, replay, spec, verified};
+use crate::support::{ask, begun, count, id, node_on, power_cut, replay, spec, verified};
 
 /// A language: for each actor its component, and what `init` gets.
 struct Language {
@@ -15,6 +15,7 @@ struct Language {
     workflow: &'static str,
     /// Whether the counter saves itself.
     saves: bool,
+    worker: (&'static str, &'static str),
 }
 
 const RUST: Language = Language {
@@ -23,6 +24,7 @@ const RUST: Language = Language {
     collector: ("collector-sdk-rust", ""),
     workflow: "workflow-sdk-rust",
     saves: true,
+    worker: ("worker-sdk-rust", ""),
 };
 
 const C: Language = Language {
@@ -31,6 +33,7 @@ const C: Language = Language {
     collector: ("collector-sdk-c", ""),
     workflow: "workflow-sdk-c",
     saves: true,
+    worker: ("worker-sdk-c", ""),
 };
 
 const PYTHON: Language = Language {
@@ -39,6 +42,7 @@ const PYTHON: Language = Language {
     collector: ("office-sdk-python", "collector"),
     workflow: "workflow-sdk-python",
     saves: false,
+    worker: ("office-sdk-python", "worker"),
 };
 
 const JAVASCRIPT: Language = Language {
@@ -47,6 +51,7 @@ const JAVASCRIPT: Language = Language {
     collector: ("office-sdk-js", "collector"),
     workflow: "workflow-sdk-js",
     saves: false,
+    worker: ("office-sdk-js", "worker"),
 };
 
 /// What is sent, and what comes of it.
@@ -182,4 +187,74 @@ async fn the_examples_in_python_answer_survive_a_power_cut_and_replay() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_examples_in_javascript_answer_survive_a_power_cut_and_replay() {
     all_alike(&JAVASCRIPT).await;
+}
+
+fn worker(name: &str, language: &Language) -> ActorSpec {
+    let mut spec = with_init(name, language.worker);
+    let jobs = vec![ActorPattern::parse("jobs").unwrap()];
+    spec.grants.channels = Some(Channels { send: jobs.clone(), receive: jobs, ..Channels::default() });
+    spec
+}
+
+/// A queue: done once, given back and taken again after a power cut, refused for good, waited for.
+async fn works_on_a_queue(language: &Language) {
+    let about = language.name;
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    let specs = [worker("worker", language), worker("other", language)];
+    for spec in &specs {
+        node.start(spec.clone()).await.unwrap();
+    }
+    let cases = [
+        Call("put", "3", Ok("1")),
+        Call("put", "4", Ok("2")),
+        Call("next", "", Ok("done=1 refused=0 sum=9")),
+        Call("return", "", Ok("1")),
+    ];
+    run(&node, "worker", &cases, about).await;
+
+    let node = node_on(&power_cut(node, &disk)).await;
+    for spec in specs {
+        assert!(node.start(spec).await.unwrap().resumed, "{about}");
+    }
+    let cases = [
+        Call("return", "", Ok("2")),
+        Call("work", "10", Ok("done=2 refused=0 sum=25")),
+        Call("put", "no number", Ok("1")),
+        Call("work", "10", Ok("done=2 refused=1 sum=25")),
+        Call("return", "", Err("no job")),
+        Call("what", "", Err("unknown message type: what")),
+    ];
+    run(&node, "worker", &cases, about).await;
+    let waiting = begun(ask(&node, "worker", "next", "")).await;
+    ask(&node, "other", "put", "-5").await.unwrap();
+    assert_eq!(waiting.await.unwrap(), "done=3 refused=1 sum=50", "{about}");
+    assert_eq!(ask(&node, "other", "state", "").await.unwrap(), "done=0 refused=0 sum=0", "{about}");
+
+    for actor in ["worker", "other"] {
+        verified(&node, actor).await;
+        let summary = replay(&node, actor, language.worker.0).await.unwrap();
+        assert_eq!(summary.records, node.actor(&id(actor)).await.unwrap().next.0, "{about}: {actor}");
+    }
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_worker_in_rust_does_each_job_of_a_queue_once_also_after_a_power_cut() {
+    works_on_a_queue(&RUST).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_worker_in_c_does_each_job_of_a_queue_once_also_after_a_power_cut() {
+    works_on_a_queue(&C).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_worker_in_python_does_each_job_of_a_queue_once_also_after_a_power_cut() {
+    works_on_a_queue(&PYTHON).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_worker_in_javascript_does_each_job_of_a_queue_once_also_after_a_power_cut() {
+    works_on_a_queue(&JAVASCRIPT).await;
 }

@@ -33,4 +33,4 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 /// The applications.
-const NAMES: [&str; 2] = ["heat", "orders"];
+const NAMES: [&str; 3] = ["heat", "orders", "matrix"];

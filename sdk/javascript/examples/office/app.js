@@ -1,11 +1,12 @@
-// Two actors in one component, since a component in JavaScript holds the whole engine. `init` says which one this is:
-// `counter` or `collector`. Each class could be the whole of an app.js, exported with `actor(new ...)`.
+// Three actors in one component, since a component in JavaScript holds the whole engine. `init` says which one this is:
+// `counter`, `collector` or `worker`. Each class could be the whole of an app.js, exported with `actor(new ...)`.
 
 import { Collector } from "./collector.js";
 import { Counter } from "./counter.js";
 import { actor, fail } from "./troupe.js";
+import { Worker } from "./worker.js";
 
-const roles = { counter: Counter, collector: Collector };
+const roles = { counter: Counter, collector: Collector, worker: Worker };
 
 class Office {
   init(state) {

@@ -1,12 +1,13 @@
-"""Two actors in one component, since a component in Python holds the whole interpreter. `init` says which one this is:
-`counter` or `collector`. Each class could be the whole of an `app.py`, with `@troupe.actor` above it.
+"""Three actors in one component, since a component in Python holds the whole interpreter. `init` says which one this is:
+`counter`, `collector` or `worker`. Each class could be the whole of an `app.py`, with `@troupe.actor` above it.
 """
 
 import troupe
 from collector import Collector
 from counter import Counter
+from worker import Worker
 
-ROLES = {"counter": Counter, "collector": Collector}
+ROLES = {"counter": Counter, "collector": Collector, "worker": Worker}
 
 
 @troupe.actor
