@@ -501,8 +501,7 @@ async fn waited(guest: &mut Guest, id: &WaitId, due: Option<NodeTime>) -> Waited
         node.waits().wait(id, until).await
     };
     if completion.is_none() {
-        node.shared().withdraw(id);
-        completion = node.waits().take(id);
+        completion = node.shared().give_up(node.waits(), id);
     }
     match completion {
         Some(Completion { bytes, gate }) => {

@@ -25,7 +25,7 @@ use parking_lot::{Mutex, MutexGuard};
 use troupe_log::actor_file::Row;
 use troupe_log::{ActorId, Batch, NodeTime, Table, WallTime};
 
-use self::waits::WaitId;
+use self::waits::{Completion, WaitId, Waits};
 use crate::actor::message::{CallError, Gate, Message, MessageId};
 use crate::boundary::Staging;
 use crate::supervision::applications::Applications;
@@ -230,9 +230,23 @@ impl Shared {
         self.commits.lock()
     }
 
-    /// Nobody waits under this id any more. A completion that was committed before stands in the node's waits.
+    /// Nobody waits under this id any more.
     pub fn withdraw(&self, wait: &WaitId) {
         let _alone = self.committing();
+        self.forget(wait);
+    }
+
+    /// The time of a wait is over: its completion, if that was committed before, else nobody waits any more.
+    pub fn give_up(&self, waits: &Waits, wait: &WaitId) -> Option<Completion> {
+        let _alone = self.committing();
+        let completion = waits.take(wait);
+        if completion.is_none() {
+            self.forget(wait);
+        }
+        completion
+    }
+
+    fn forget(&self, wait: &WaitId) {
         for (_, service) in self.all() {
             service.withdraw(wait);
         }
