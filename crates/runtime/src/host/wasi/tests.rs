@@ -84,10 +84,10 @@ fn any_version_of_the_track_links_and_no_other() {
 fn an_import_that_nobody_knows_is_an_error_that_names_it() {
     let engine = dummy::engine();
     let boundary = linked(&engine);
-    let text = "package test:w; interface odd { f: func(); } world w { import odd; }";
+    let text = "package wasi:odd; interface thing { f: func(); } world w { import thing; }";
     let error = boundary.instantiate_pre(&dummy::component(&engine, &[], text)).map(drop).unwrap_err();
-    assert!(format!("{error:#}").contains("test:w/odd"), "{error:#}");
-    assert!(!boundary.denies("test:w/odd"));
+    assert!(format!("{error:#}").contains("wasi:odd/thing"), "{error:#}");
+    assert!(!boundary.denies("wasi:odd/thing"));
 }
 
 #[test]
