@@ -86,7 +86,7 @@ fn an_exported_file_replays_on_a_machine_without_a_network() {
 #[test]
 fn a_changed_component_gives_the_first_difference_and_code_3() {
     let (here, node) = counted();
-    let other = guest("counter-c");
+    let other = guest("faulty");
     let differs = here.run(&["replay", "actor", "--component", other.to_str().unwrap()]).err(3);
     assert!(differs.contains("differs at record") && differs.contains("the journal has:"), "{differs}");
     let json = here.run(&["--json", "replay", "actor", "--component", other.to_str().unwrap()]);

@@ -250,8 +250,11 @@ fn files_that_are_no_component_are_refused_with_the_reason() {
         let seen: Value = serde_json::from_str(&seen).unwrap();
         assert_eq!((&seen["missing"], &seen["to-bind"]), (&json!([]), &json!([])), "{good}");
     }
-    // Its memory begins with one page more than 16 MiB.
-    let large = here.run(&["run", guest("counter-c").to_str().unwrap()]).err(1);
+    // Its memory begins with more than one page.
+    let counter = guest("counter-rust");
+    let manifest = format!("[actor]\nname = \"large\"\ncomponent = {counter:?}\n[limits]\nmemory = \"64KiB\"\n");
+    here.write("large.toml", manifest.as_bytes());
+    let large = here.run(&["run", "large.toml"]).err(1);
     assert!(large.contains("memory") && large.contains("help: ") && large.contains("[limits]"), "{large}");
     let failing = here.run(&["run", guest("init-fails").to_str().unwrap()]).err(1);
     assert!(failing.contains("default/init-fails"), "{failing}");

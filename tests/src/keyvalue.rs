@@ -228,13 +228,13 @@ async fn keys_values_stores_answers_and_steps_have_their_limits() {
     let answer = "err: get-many answers with at most max-answer = 16777216 bytes";
     assert_eq!(row(&node, "a", "get-same v 15\nget-same v 16").await, format!("15 {answer}"));
 
-    // Sixteen stores: `default` is one of them.
-    for store in 1..16 {
+    // Eight stores: `default` is one of them.
+    for store in 1..8 {
         assert_eq!(row(&node, "a", &format!("open s{store}\nset k v")).await, "ok ok");
     }
-    assert_eq!(row(&node, "a", "open s16\nset k v").await, "ok err: max-stores = 16");
+    assert_eq!(row(&node, "a", "open s8\nset k v").await, "ok err: max-stores = 8");
     assert_eq!(row(&node, "a", "open s3\ndelete k").await, "ok ok", "an empty store is none");
-    assert_eq!(row(&node, "a", "open s16\nset k v").await, "ok ok");
+    assert_eq!(row(&node, "a", "open s8\nset k v").await, "ok ok");
 
     // 64 values of 1 MiB less what their keys and the store's overhead take.
     let mut off = actor("off");

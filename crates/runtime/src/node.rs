@@ -319,6 +319,13 @@ impl Node {
         }
         for (key, value) in table(Table::COMPLETIONS) {
             let Some(wait) = WaitId::from_key(key) else { return Err(corrupt("completions")) };
+            let open =
+                opened.tables.get(&OPEN_TURNS).is_some_and(|open| open.contains_key(wait.actor.as_str().as_bytes()));
+            let cell = core.cell(&wait.actor).filter(|cell| cell.life.lock().about.incarnation == wait.incarnation);
+            if !open || cell.is_none() {
+                // Its turn, or its life, is over.
+                continue;
+            }
             // An empty one is a timer's.
             let held = match value.first() {
                 Some(number) => core.shared.numbered(*number).is_some_and(|service| service.hold(&wait, value)),
@@ -519,6 +526,7 @@ impl Node {
         };
         let mut life = life(&spec.id, entry, config, Tip::START);
         life.code = Some(code);
+        life.succeeds = there.as_ref().is_some_and(|cell| !matches!(cell.life.lock().status, Status::Stopped(_)));
         let (cell, last) = match there {
             Some(cell) => {
                 inherit(&life.about, &cell.life.lock().about);
@@ -763,6 +771,7 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         tip,
         status,
         ending: false,
+        succeeds: false,
         ends: None,
         last_fault: None,
         no_base: None,
@@ -821,6 +830,7 @@ pub(crate) fn renew(life_now: &mut Life) {
     entry.incarnation = Incarnation(entry.incarnation.0 + 1);
     let mut next = life(&life_now.about.id, entry, (*life_now.config).clone(), Tip::START);
     next.code = life_now.code.clone();
+    next.succeeds = true;
     next.last_fault = life_now.last_fault.clone();
     inherit(&next.about, &life_now.about);
     *life_now = next;

@@ -12,7 +12,7 @@ use super::executor::{Executor, describe, drive, ended_fault};
 use super::live::{Bounds, Fall, Live};
 use super::message::Gate;
 use super::turn::{self, About};
-use crate::boundary::{AtEnd, Guest, Recorder, Recording};
+use crate::boundary::{AtEnd, Guest, OPEN_TURNS, Recorder, Recording};
 use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
@@ -58,6 +58,11 @@ impl Executor {
             recorder.step.record(Kind::Genesis, |out| genesis.encode(out));
         }
         let mut guest = Guest::new(about.clone(), self.core.services(), recorder, tip.tail);
+        if about.incarnation.0 > 0 {
+            // What the life before was in the middle of is over.
+            guest.delete(OPEN_TURNS, about.id.as_str().as_bytes());
+        }
+        guest.follows = self.cell.life.lock().succeeds;
         if about.mode != Mode::Off {
             guest.put(Table::ACTORS, about.id.as_str().as_bytes(), &entry.encode());
         }
@@ -80,8 +85,9 @@ impl Executor {
         let made = std::mem::take(&mut live.guest().turn);
         turn::begin(live.guest(), About::Hook(TurnKind::Init, &entry.initial));
         let turn = &mut live.guest().turn;
-        // What the instantiation has committed is committed of this beginning.
+        // What the instantiation has committed is committed of this beginning, and what it staged is committed with it.
         (turn.steps, turn.journaled, turn.seen) = (made.steps, made.journaled, made.seen);
+        (turn.staged, turn.shares, turn.born, turn.wait) = (made.staged, made.shares, made.born, made.wait);
         let deadline = turn.deadline;
         let span = tracing::debug_span!("turn", actor = %self.cell.id, kind = "init");
         let driven = drive(&self.core, &mut live, Input::Init(&entry.initial), deadline).instrument(span).await;
@@ -111,9 +117,6 @@ impl Executor {
         let promised: Vec<String> = guest.about.promised.lock().keys().cloned().collect();
         for token in promised {
             guest.keep_promise(&token, Err(ended_fault("another life began")));
-        }
-        if guest.about.incarnation.0 > 0 {
-            guest.leave_services(End::Fresh, "another life began");
         }
         let gate = guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
         self.live = Some(live);
@@ -206,6 +209,10 @@ pub(super) async fn instantiate(
     guest.recorder.new_instance();
     turn::begin(&mut guest, About::Hook(TurnKind::Instantiate, &[]));
     guest.turn.restricted = restraint == Restraint::Base;
+    if std::mem::take(&mut guest.follows) {
+        // Before the new life takes anything.
+        guest.leave_now(End::Fresh, "another life began");
+    }
     if let Err(fall) = prepare(code, &mut guest) {
         return Err((Box::new(guest), fall));
     }

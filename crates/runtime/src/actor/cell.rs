@@ -58,6 +58,8 @@ pub struct Life {
     pub status: Status,
     /// Its end is being committed.
     pub ending: bool,
+    /// The life before it had not ended: what that had of services goes when this one begins.
+    pub succeeds: bool,
     /// Why it ends, where a crash cut its last turn.
     pub ends: Option<EndCause>,
     /// The newest fault, in words.

@@ -77,6 +77,9 @@ impl Executor {
     pub(super) async fn stop(&mut self, cause: EndCause, reason: &str) {
         // The turn that it was to end is over; the last one is not meant.
         self.cell.life.lock().about.cut.clear();
+        if matches!(self.cell.life.lock().status, Status::Stopped(_)) {
+            return;
+        }
         if self.live.is_none() && self.revive().await.is_err() {
             self.live = None;
             if self.core.is_closing() {

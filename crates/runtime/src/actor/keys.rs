@@ -140,6 +140,10 @@ impl Keys {
     /// The answer was committed.
     pub fn done(&mut self, name: &Name, result: &Result<Vec<u8>, CallError>, gate: Gate, until: WallTime) {
         let Some(entry) = self.entries.get_mut(name) else { return };
+        if !matches!(entry.state, State::Pending(_)) {
+            // The first answer stands.
+            return;
+        }
         let done = State::Done { result: result.clone(), gate, until };
         if let State::Pending(waiting) = std::mem::replace(&mut entry.state, done) {
             for reply in waiting {

@@ -117,7 +117,8 @@ impl Mailbox {
     /// Takes a place for a message that is about to be committed. Infos have places of their own.
     pub fn reserve(&self, info: bool) -> Result<(), Refused> {
         let mut state = self.state.lock();
-        if state.closed {
+        // Who is told of something has been looked at: one that waits for an operator is told, too.
+        if state.closed && !info {
             return Err(Refused::Closed);
         }
         if info {

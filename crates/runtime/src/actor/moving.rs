@@ -25,6 +25,7 @@ use crate::manifest::Mode;
 use crate::node::core::Core;
 use crate::replay::blob_of;
 use crate::service::End;
+use crate::service::timers::Timer;
 
 /// A wish that an actor leave, and who has it.
 #[derive(Debug)]
@@ -263,7 +264,13 @@ impl Executor {
         let now = self.core.clock.now();
         let mut id = [0; 16];
         self.core.entropy.fill(&mut id);
-        let timers = self.core.timers.kept(&self.cell.id).into_iter();
+        // From here on nobody gets in.
+        self.cell.life.lock().status = Status::Moved("it is leaving this node".to_owned());
+        self.cell.mailbox.shut();
+        // Disarmed, they do not fire here beside the file that has them.
+        let kept = self.core.timers.kept(&self.cell.id).into_iter();
+        let taken: Vec<Timer> = kept.filter_map(|timer| self.core.timers.take(&timer.name)).collect();
+        let timers = taken.iter();
         let timers = timers.map(|timer| Row { table: Table::TIMERS, key: timer.name.key(), value: timer.encode() });
         let services = self.core.shared.all();
         let rows = services.into_iter().flat_map(|(_, service)| service.moves(&self.cell.id)).chain(timers).collect();
@@ -274,9 +281,6 @@ impl Executor {
             wall: self.core.clock.wall(),
             rows,
         };
-        // From here on nobody gets in.
-        self.cell.life.lock().status = Status::Moved("it is leaving this node".to_owned());
-        self.cell.mailbox.shut();
         let packed = match self.all_in(now).await {
             Ok(()) => parcel(&self.core, &self.cell, &moved, components),
             Err(error) => Err(error),
@@ -286,6 +290,9 @@ impl Executor {
             Err(error) => {
                 self.cell.life.lock().status = Status::Ready;
                 self.cell.mailbox.open_again();
+                for timer in taken {
+                    self.core.timers.arm(timer);
+                }
                 Err(error)
             }
         }
@@ -333,6 +340,9 @@ impl Executor {
             }
         }
         guest.leave_services(End::Stopped, &moved.why());
+        for row in moved.rows.iter().filter(|row| row.table == Table::TIMERS) {
+            guest.delete(Table::TIMERS, &row.key);
+        }
         guest.put(Table::MOVES, &Moved::key(&actor), &moved.encode());
         let gate = guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
         // Whatever its mode: a file that is out must not find the actor here again.

@@ -41,8 +41,9 @@ impl std::fmt::Debug for Upgrade {
 /// How the state of the actor comes to the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Its journal up to this record was played under it without difference: what follows the newest base is played once more, live.
-    Replayed(Seq),
+    /// The journal of this life up to this record was played under it without difference: what follows the newest base is played once
+    /// more, live.
+    Replayed(Incarnation, Seq),
     /// The old one saves it, the new one loads it.
     Saved,
 }
@@ -160,8 +161,8 @@ impl Executor {
         };
         let record = match way {
             Way::Saved => self.saved_into(&commit).await?,
-            Way::Replayed(upto) => {
-                if self.tip().base > upto {
+            Way::Replayed(life, upto) => {
+                if self.tip().base > upto || life != self.cell.life.lock().about.incarnation {
                     return Ok(Step::Again);
                 }
                 self.replayed_into(&commit).await?

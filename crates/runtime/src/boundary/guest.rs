@@ -294,6 +294,8 @@ pub struct Turn {
     pub(crate) staged: Vec<Staged>,
     /// Something of `staged` is a service's.
     pub(crate) shares: bool,
+    /// Bytes that the step's batch will have besides what it has.
+    pub(crate) promised: usize,
     /// The actor's life ends with the step.
     pub(crate) leaving: Option<(End, String)>,
     /// Actors that the step spawns.
@@ -316,6 +318,8 @@ pub struct Guest {
     pub about: Arc<About>,
     /// The node.
     pub node: Arc<dyn Services>,
+    /// The life before this one, which begins, had not ended.
+    pub(crate) follows: bool,
     batch: Batch,
     tail: Option<Position>,
 }
@@ -335,6 +339,7 @@ impl Guest {
             recorder,
             table,
             wasi: None,
+            follows: false,
             limiter: Limiter::new(&about.limits),
             turn: Turn::default(),
             about,
@@ -416,6 +421,13 @@ impl Guest {
         self.turn.shares = true;
     }
 
+    /// The same at once, with the step in hand: nothing of the actor's is staged yet.
+    pub(crate) fn leave_now(&mut self, how: End, reason: &str) {
+        let node = self.node.clone();
+        self.turn.shares = true;
+        self.leave(&*node, how, reason);
+    }
+
     fn leave(&mut self, node: &dyn Services, how: End, reason: &str) {
         let about = self.about.clone();
         let end = Ended { actor: &about.id, how, reason };
@@ -424,10 +436,20 @@ impl Guest {
                 self.turn.staged.push(Staged::Service(change));
             }
         }
-        if how == End::Fresh {
-            return;
-        }
-        for name in node.timers().of(&about.id) {
+    }
+
+    /// The actor's timers end with its life, those too that its last step arms. Not while others are kept from committing: what
+    /// fires holds the timers until it has committed.
+    fn leave_timers(&mut self, node: &dyn Services) {
+        let batch = &mut self.batch;
+        self.turn.staged.retain(|effect| match effect {
+            Staged::Timer(TimerChange::Arm(timer)) if timer.sends.is_some() => {
+                batch.delete(Table::TIMERS, &timer.name.key());
+                false
+            }
+            _ => true,
+        });
+        for name in node.timers().of(&self.about.id) {
             self.batch.delete(Table::TIMERS, &name.key());
             let timer = node.timers().take(&name);
             self.turn.staged.push(Staged::Service(Box::new(timers::Disarmed { node: self.node.clone(), timer })));
@@ -589,6 +611,7 @@ impl Guest {
     /// Throws away what the current step staged; its records stay.
     pub fn undo_step(&mut self) {
         self.batch.clear();
+        self.turn.promised = 0;
         self.turn.shares = false;
         self.turn.born.clear();
         self.give_up_wait();
@@ -658,6 +681,7 @@ impl Guest {
     /// Appends the step's records and table changes as one batch, then lets the rest of the node see what it staged.
     fn commit(&mut self) -> wasmtime::Result<Gate> {
         let mut gate = self.turn.seen;
+        self.turn.promised = 0;
         let node = std::mem::take(&mut self.turn.shares).then(|| self.node.clone());
         let alone = node.as_ref().map(|node| self.prepare(&**node));
         if self.recorder.recording() && !self.recorder.step.is_empty() {
@@ -700,6 +724,9 @@ impl Guest {
 
     /// Adds to the batch what depends on others at this moment; until what it returns is dropped it stays so.
     fn prepare<'n>(&mut self, node: &'n dyn Services) -> parking_lot::MutexGuard<'n, ()> {
+        if matches!(self.turn.leaving, Some((how, _)) if how != End::Fresh) {
+            self.leave_timers(node);
+        }
         let alone = node.shared().committing();
         if let Some((how, reason)) = self.turn.leaving.take() {
             self.leave(node, how, &reason);

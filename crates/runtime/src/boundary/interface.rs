@@ -362,7 +362,11 @@ async fn cross_async<P: Params, R: Outcome>(
         if matches!(function.entry.effect, Effect::Repeatable | Effect::Once) {
             guest.gate().await?;
         }
-        return handler.call(guest, params).await;
+        let result = handler.call(guest, params).await;
+        if function.entry.effect == Effect::SharedUpdate {
+            guest.commit_step()?;
+        }
+        return result;
     }
     let effect = match function.extra.class {
         Some(class) => class(guest, &params),

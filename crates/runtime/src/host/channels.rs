@@ -5,7 +5,7 @@ use std::sync::Arc;
 use troupe_log::{ActorId, NodeTime};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-use super::common::{after, check_message, denied, name, permit};
+use super::common::{after, check_message, denied, name, permit, room};
 use super::types::Error;
 use crate::boundary::{Begun, Boundary, Committed, Effect, Guest, Staging, Wait};
 use crate::manifest::{Channels, covers};
@@ -163,6 +163,7 @@ fn send_many(guest: &mut Guest, queue: &str, messages: Vec<Outgoing>) -> Result<
     node.store().accepting().map_err(|error| Error::ResourceExhausted(error.to_string()))?;
     let (now, from): (NodeTime, Arc<str>) = (node.node_time(), guest.about.id.as_str().into());
     let mut sendings = Vec::with_capacity(messages.len());
+    let mut total = 0;
     for Outgoing { message_type, payload, options: SendOptions { delay, ttl, headers } } in messages {
         check_message(&message_type, &headers)?;
         let message = QueueMessage {
@@ -176,8 +177,10 @@ fn send_many(guest: &mut Guest, queue: &str, messages: Vec<Outgoing>) -> Result<
         if message.size() > guest.about.limits.payload.0 {
             return Err(Error::TooLarge(guest.about.limits.payload.0));
         }
+        total += message.size() as usize + 256;
         sendings.push(Sending { message, delay: delay.unwrap_or(0) });
     }
+    room(guest, total)?;
     let ids = sendings.iter().map(|sending| sending.message.id.to_string()).collect();
     let by = guest.about.id.clone();
     let change = node.shared().queues.send(&by, &queue, sendings, now, guest.batch())?;
@@ -321,6 +324,7 @@ fn received(guest: &mut Guest, change: queues::Change, deliveries: Vec<queues::D
 
 fn ack(guest: &mut Guest, queue: &str, receipt: &str) -> Result<(), Error> {
     let queue = to_receive(guest, queue)?;
+    room(guest, 256)?;
     let (node, by) = (guest.node.clone(), guest.about.id.clone());
     let change = node.shared().queues.ack(&by, &queue, receipt, node.node_time(), guest.batch())?;
     guest.stage_service(change);
@@ -332,6 +336,9 @@ fn nack(guest: &mut Guest, queue: &str, receipt: &str, then: OnNack) -> Result<(
         return extend(guest, queue, receipt, 0);
     }
     let queue = to_receive(guest, queue)?;
+    // A letter holds its whole message.
+    let most = guest.about.limits.payload.0 as usize;
+    room(guest, most.saturating_add(1024))?;
     let (node, by) = (guest.node.clone(), guest.about.id.clone());
     let change = node.shared().queues.bury(&by, &queue, receipt, node.party(), guest.batch())?;
     guest.stage_service(change);
@@ -340,6 +347,7 @@ fn nack(guest: &mut Guest, queue: &str, receipt: &str, then: OnNack) -> Result<(
 
 fn extend(guest: &mut Guest, queue: &str, receipt: &str, visibility: u64) -> Result<(), Error> {
     let queue = to_receive(guest, queue)?;
+    room(guest, 256)?;
     let (node, by) = (guest.node.clone(), guest.about.id.clone());
     let queues = &node.shared().queues;
     let change = queues.extend(&by, &queue, receipt, visibility, node.node_time(), guest.batch())?;

@@ -54,7 +54,8 @@ pub const MAX_STEP: usize = 128 << 20;
 
 /// An error if the step in hand has no room for so many bytes more.
 pub fn room(guest: &mut Guest, bytes: usize) -> Result<(), Error> {
-    match guest.batch().bytes().len().saturating_add(bytes) > MAX_STEP {
+    let promised = guest.turn.promised;
+    match guest.batch().bytes().len().saturating_add(promised).saturating_add(bytes) > MAX_STEP {
         true => Err(Error::ResourceExhausted(format!("max-step = {MAX_STEP} bytes"))),
         false => Ok(()),
     }

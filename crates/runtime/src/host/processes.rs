@@ -158,9 +158,10 @@ fn stop(guest: &mut Guest, id: &str, reason: String) -> Result<(), Error> {
     if reason.len() as u64 > most {
         return Err(Error::TooLarge(most));
     }
+    common::room(guest, reason.len())?;
     Bonds::put_stop(guest.batch(), &id, &reason);
-    let node = Arc::clone(&guest.node);
-    guest.stage_service(Stopping { node, actor: id, reason });
+    let (node, born) = (Arc::clone(&guest.node), guest.bears(&id));
+    guest.stage_service(Stopping { node, actor: id, reason, born, over: false });
     Ok(())
 }
 

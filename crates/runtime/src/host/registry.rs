@@ -98,6 +98,9 @@ fn discover(guest: &mut Guest, metadata: &[(String, String)]) -> Result<Vec<Regi
     if patterns.is_empty() {
         return Err(denied(guest, "registry", "[grants.registry] lookup = [\"*\"]".to_owned()));
     }
+    if registry::size(metadata) > MAX_METADATA {
+        return Err(Error::TooLarge(MAX_METADATA as u64));
+    }
     let own = about.id.namespace();
     let found = node.shared().registry.discover(metadata, &about.id, |name| covers(patterns, own, name));
     let (found, gate) = found.map_err(|_| Error::ResourceExhausted(format!("max-found = {MAX_FOUND}")))?;

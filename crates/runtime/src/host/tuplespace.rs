@@ -145,7 +145,8 @@ fn check_pattern(guest: &Guest, pattern: &[PatternField]) -> Result<(), Error> {
 
 /// An error if the step's batch has grown to its bound.
 fn has_room(guest: &mut Guest, more: usize) -> Result<(), Error> {
-    match guest.batch().bytes().len() + more > MAX_STEP {
+    let promised = guest.turn.promised;
+    match guest.batch().bytes().len() + promised + more > MAX_STEP {
         true => Err(Error::ResourceExhausted(format!("max-step-bytes = {MAX_STEP}"))),
         false => Ok(()),
     }
@@ -165,6 +166,8 @@ fn renew(guest: &mut Guest, space: &str, id: u64, lease: u64) -> Result<(), Erro
     has_room(guest, 0)?;
     let (change, gate) = at.spaces().renew(at.request(), id, after(guest, lease))?;
     guest.saw(gate);
+    // The whole row is written again when the step is committed.
+    guest.turn.promised += change.weight();
     guest.stage_service(change);
     Ok(())
 }
@@ -251,7 +254,9 @@ fn subscribe(guest: &mut Guest, space: &str, pattern: Pattern) -> Result<u64, Er
     let at = to_look(guest, space)?;
     check_pattern(guest, &pattern)?;
     has_room(guest, value::pattern_size(&pattern))?;
-    let (id, change) = at.spaces().subscribe(at.request(), pattern, guest.batch())?;
+    // That of an actor without a journal ends with the process, as the actor does.
+    let durable = guest.recorder.recording();
+    let (id, change) = at.spaces().subscribe(at.request(), pattern, durable, guest.batch())?;
     guest.stage_service(change);
     Ok(id)
 }

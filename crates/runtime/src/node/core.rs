@@ -493,8 +493,7 @@ impl Services for Core {
             // Who tells of something must not try for ever.
             return Err(CallError::NotFound(cell.id.to_string()));
         }
-        // What the runtime says is said, however small its receiver's limit.
-        let recorded = self.accepts(cell, if info { 0 } else { size })?;
+        let recorded = if info { hears(cell)? } else { self.accepts(cell, size)? };
         cell.mailbox.reserve(info).map_err(|refused| self.refused(cell, refused))?;
         let arrival = self.next_arrival();
         let core = self.me.upgrade().ok_or_else(|| CallError::Unavailable("the node is closing".to_owned()))?;
@@ -606,6 +605,15 @@ impl Core {
                 error => CallError::Unavailable(error.to_string()),
             },
         }
+    }
+}
+
+/// Whether what the runtime says must stand in the inbox table. It is said to whoever lives, whatever their limits and their state.
+fn hears(cell: &Cell) -> Result<bool, CallError> {
+    let life = cell.life.lock();
+    match &life.status {
+        Status::Ready | Status::Quarantined(_) if !life.ending => Ok(life.about.mode != Mode::Off),
+        _ => Err(CallError::NotFound(cell.id.to_string())),
     }
 }
 

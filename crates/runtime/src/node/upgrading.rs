@@ -3,7 +3,7 @@
 //! The journal is played under the new component while the actor goes on with the old one; what it did meanwhile since its newest base
 //! is played once more when it switches, which is all that it has to stand still for.
 
-use troupe_log::{ActorId, Digest, Seq};
+use troupe_log::{ActorId, Digest, Incarnation, Seq};
 
 use super::Node;
 use crate::actor::asked::Asked;
@@ -60,9 +60,9 @@ impl Node {
             let way = match how {
                 How::Snapshot => Way::Saved,
                 How::Replay => {
-                    let upto;
-                    (upto, replayed) = self.shadowed(id, to).await?;
-                    Way::Replayed(upto)
+                    let (life, upto);
+                    (life, upto, replayed) = self.shadowed(id, to).await?;
+                    Way::Replayed(life, upto)
                 }
             };
             let step =
@@ -87,7 +87,7 @@ impl Node {
     pub async fn check_upgrade(&self, id: &ActorId, to: &ComponentRef) -> Result<Upgrade> {
         let to = self.core.components.resolve(to).await?.inspection.digest;
         let from = self.upgradable(id)?;
-        let (_, replayed) = self.shadowed(id, to).await?;
+        let (_, _, replayed) = self.shadowed(id, to).await?;
         Ok(Upgrade { from, to, record: None, replayed })
     }
 
@@ -111,7 +111,7 @@ impl Node {
     }
 
     /// Plays the journal under a component. The record behind what was played.
-    async fn shadowed(&self, id: &ActorId, to: Digest) -> Result<(Seq, Summary)> {
+    async fn shadowed(&self, id: &ActorId, to: Digest) -> Result<(Incarnation, Seq, Summary)> {
         let source = self.journal_source(id).await?;
         let code = self.core.components.replayable(to).await?;
         let start = {
@@ -121,10 +121,11 @@ impl Node {
                 life.upgraded.as_ref().map_or((Seq(0), None), |upgraded| (upgraded.start, upgraded.config.clone()));
             Start { actor: id.clone(), incarnation: life.about.incarnation, seq, config }
         };
-        shadow(&code, &source, &start).await.map_err(|error| match error {
+        let (upto, summary) = shadow(&code, &source, &start).await.map_err(|error| match error {
             Error::Differs(divergence) => differs(id, to, divergence),
             error => error,
-        })
+        })?;
+        Ok((start.incarnation, upto, summary))
     }
 }
 

@@ -262,6 +262,8 @@ pub struct Making {
     bond: Bond,
     /// The other is spawned by the same step.
     born: bool,
+    /// Who makes it ends with the step.
+    over: bool,
     /// The other has ended meanwhile: this tells so.
     gone: Option<Box<dyn Staging>>,
     open: bool,
@@ -271,7 +273,7 @@ impl Making {
     /// By one of its sides.
     pub fn new(node: Arc<dyn crate::boundary::Services>, by: &ActorId, bond: Bond, born: bool) -> Making {
         node.shared().bonds.state.lock().add(bond.clone(), Stage::Made);
-        Making { node, by: by.clone(), bond, born, gone: None, open: true }
+        Making { node, by: by.clone(), bond, born, over: false, gone: None, open: true }
     }
 }
 
@@ -279,6 +281,12 @@ impl Staging for Making {
     fn prepare(&mut self, batch: &mut Batch) {
         let [one, other] = self.bond.sides();
         let other = if *one == self.by { other } else { one };
+        if !self.node.party().alive(&self.by) {
+            // Its own last step: there is nobody to tell.
+            self.bond.delete(batch);
+            self.over = true;
+            return;
+        }
         if self.born || self.node.party().alive(other) {
             return;
         }
@@ -291,6 +299,7 @@ impl Staging for Making {
         match self.gone.take() {
             // Dropped, it is forgotten.
             Some(told) => told.commit(committed),
+            None if self.over => {}
             None => {
                 self.open = false;
                 if let Some(stage) = self.node.shared().bonds.state.lock().all.get_mut(&self.bond) {
@@ -349,11 +358,25 @@ pub struct Stopping {
     pub actor: ActorId,
     /// Why.
     pub reason: String,
+    /// It is spawned by the same step.
+    pub born: bool,
+    /// It has ended meanwhile.
+    pub over: bool,
 }
 
 impl Staging for Stopping {
+    fn prepare(&mut self, batch: &mut Batch) {
+        if !self.born && !self.node.party().alive(&self.actor) {
+            batch.delete(Table::BONDS, &stop_key(&self.actor));
+            self.over = true;
+        }
+    }
+
     fn commit(self: Box<Self>, _: &Committed<'_>) {
-        let Stopping { node, actor, reason } = *self;
+        let Stopping { node, actor, reason, over, .. } = *self;
+        if over {
+            return;
+        }
         node.shared().bonds.stops(actor.clone(), reason.clone());
         node.ask_stop(&actor, &reason);
     }

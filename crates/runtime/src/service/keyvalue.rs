@@ -23,11 +23,11 @@ pub const MAX_KEY: usize = 1024;
 /// Bytes of one store: keys, values and [`OVERHEAD`] for each pair. It is kept in memory.
 pub const MAX_STORE: usize = 64 << 20;
 /// Stores that one actor may have of its own, and that one namespace may share.
-pub const MAX_STORES: usize = 16;
+pub const MAX_STORES: usize = 8;
 /// Keys of one page of a list.
 pub const PAGE: usize = 1000;
 /// What a pair costs beside its bytes.
-pub const OVERHEAD: usize = 64;
+pub const OVERHEAD: usize = 256;
 
 const VERSION: u8 = 1;
 

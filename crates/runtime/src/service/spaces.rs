@@ -224,6 +224,9 @@ impl Spaces {
                 mine.push(id);
                 after = Some(id);
             }
+            if mine.is_empty() {
+                return (None, gate);
+            }
             candidates.push(mine);
         }
         let Some(ids) = each_its_own(&candidates) else { return (None, gate) };
@@ -385,6 +388,7 @@ impl Spaces {
         &self,
         request: Request<'_>,
         pattern: Pattern,
+        durable: bool,
         batch: &mut Batch,
     ) -> Result<(u64, Subscribe), Refused> {
         let most = self.common.limits.subscriptions;
@@ -393,7 +397,10 @@ impl Spaces {
         }
         let place = self.place(request.space)?;
         let id = self.common.id();
-        batch.put(Table::SPACES, &rows::subscription_key(id), &rows::subscription(request.space, request.me, &pattern));
+        if durable {
+            let row = rows::subscription(request.space, request.me, &pattern);
+            batch.put(Table::SPACES, &rows::subscription_key(id), &row);
+        }
         self.add_subscription(&place, id, request.me, pattern, false);
         Ok((id, Subscribe::new(place, id, request.me.clone(), true)))
     }

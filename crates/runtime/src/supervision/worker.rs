@@ -126,7 +126,7 @@ impl Worker {
         let applications = &self.core.shared.applications;
         let Some(machine) = self.machine() else { return };
         let Some(id) = machine.tree.actor(place) else { return };
-        let given = applications.starting(&self.name, |starting| starting.specs.remove(&place)).flatten();
+        let given = applications.starting(&self.name, |starting| starting.specs.get(&place).cloned()).flatten();
         let ready = self.core.cell(id).is_some_and(|cell| cell.life.lock().status == Status::Ready);
         let fresh = given.as_ref().is_some_and(|(_, fresh)| *fresh);
         let began = if ready && !fresh {
@@ -144,6 +144,10 @@ impl Worker {
         };
         if self.core.is_closing() {
             return;
+        }
+        if !matches!(began, Err(Error::AllBusy { .. })) {
+            // Tried again, it is started as it was asked to be.
+            applications.starting(&self.name, |starting| starting.specs.remove(&place));
         }
         match began {
             Ok(started) => {

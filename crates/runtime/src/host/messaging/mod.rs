@@ -7,7 +7,7 @@ mod timers;
 use troupe_log::ActorId;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
-use super::common::{check_message, denied};
+use super::common::{check_message, denied, room};
 use super::types::{Error, Kind};
 use crate::actor::message::{Message, MessageKind};
 use crate::boundary::{Answering, Boundary, Effect, Extra, Guest};
@@ -118,6 +118,7 @@ fn send(
 ) -> Result<String, Error> {
     check_message(&message_type, &headers)?;
     let to = receiver(guest, to)?;
+    room(guest, payload.len())?;
     let id = guest.node.message_id();
     let message = Message {
         id,

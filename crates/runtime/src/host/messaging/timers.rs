@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use troupe_log::{Table, WallTime};
 
-use super::super::common::check_message;
+use super::super::common::{check_message, room};
 use super::super::types::Error;
 use super::receiver;
 use crate::boundary::{Guest, Staged, TimerChange};
@@ -37,6 +37,7 @@ pub(super) fn send(
     if guest.node.timers().count(&own) as usize + staged >= limit as usize {
         return Err(Error::ResourceExhausted(format!("max-timers = {limit}")));
     }
+    room(guest, payload.len())?;
     let number = guest.own_number();
     let delay = Duration::from_millis(millis);
     let sends =

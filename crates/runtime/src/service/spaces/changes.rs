@@ -277,6 +277,12 @@ impl Renew {
         Renew { place, id, lease, by, committed: false }
     }
 
+    /// Bytes of the row that it writes.
+    pub fn weight(&self) -> usize {
+        let state = self.place.space.lock();
+        state.slots.get(&self.id).map_or(0, |slot| super::value::size(&slot.value) as usize + 256)
+    }
+
     /// Counts this renewal out; the lease that runs then.
     fn done(&self) -> Option<NodeTime> {
         let mut state = self.place.space.lock();

@@ -232,7 +232,12 @@ impl Staging for Sweep {
                     self.common.hungry.lock().push((place.space.clone(), arrival));
                     break;
                 }
-                served.push(place.offer_in(&mut state, id, batch));
+                let offered = place.offer_in(&mut state, id, batch);
+                if offered.to.is_empty() {
+                    // Its lease ends just now.
+                    break;
+                }
+                served.push(offered);
             }
             drop(state);
             self.served.append(&mut served);

@@ -510,10 +510,10 @@ fn bounds_hold_at_their_edges_and_what_goes_makes_room() {
     assert_eq!(full, Refused::Exhausted("max-spaces = 2".to_owned()));
     drop(step);
     let mut step = Step::default();
-    bench.spaces.subscribe(request(&third), any(), &mut step.batch).unwrap();
+    bench.spaces.subscribe(request(&third), any(), true, &mut step.batch).unwrap();
     assert!(bench.spaces.there(&other).is_none(), "one that is empty makes room");
-    let (_, change) = bench.spaces.subscribe(request(&third), any(), &mut step.batch).unwrap();
-    let full = bench.spaces.subscribe(request(&third), any(), &mut step.batch).err().unwrap();
+    let (_, change) = bench.spaces.subscribe(request(&third), any(), true, &mut step.batch).unwrap();
+    let full = bench.spaces.subscribe(request(&third), any(), true, &mut step.batch).err().unwrap();
     assert_eq!(full, Refused::Exhausted("max-subscriptions = 1".to_owned()));
     drop(change);
     assert!(bench.spaces.common.subscribers.lock().is_empty());
