@@ -137,11 +137,9 @@ impl Node {
                 machine::Status::Stopped | machine::Status::Failed(_) => true,
                 machine::Status::Starting | machine::Status::Stopping | machine::Status::Failing(_) => false,
             };
-            let failed = applications.starting(name, |starting| {
-                let over = settled || !matches!(machine.state.status, machine::Status::Starting);
-                if over { starting.failed.take() } else { None }
-            });
             if settled || machine.lives() {
+                let over = settled || !matches!(machine.state.status, machine::Status::Starting);
+                let failed = applications.awaited(name, |starting| if over { starting.failed.take() } else { None });
                 if let Some(error) = failed.flatten() {
                     return Err(error);
                 }
@@ -153,7 +151,7 @@ impl Node {
                 }
                 if settled && !places.iter().any(waits) {
                     self.settled().await?;
-                    let started = applications.starting(name, |starting| std::mem::take(&mut starting.started));
+                    let started = applications.awaited(name, |starting| std::mem::take(&mut starting.started));
                     return Ok(started.into_iter().flat_map(BTreeMap::into_values).collect());
                 }
             }

@@ -201,6 +201,11 @@ impl Applications {
         done
     }
 
+    /// The same, by who waits for it and need not be told.
+    pub(crate) fn awaited<T>(&self, name: &str, work: impl FnOnce(&mut Starting) -> T) -> Option<T> {
+        self.all.lock().by_name.get_mut(name).map(|entry| work(&mut entry.starting))
+    }
+
     // ---- workers ----
 
     /// Applications that have something to do and nobody who does it. Who takes one must do it.
