@@ -263,3 +263,26 @@ async fn cut_at_every_operation_a_stop_that_was_committed_happens_and_is_told_on
         }
     }
 }
+
+/// What a life takes in its init is its own, whatever the life before it had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_later_life_keeps_what_its_init_bound() {
+    let node = node_with_components(&SimDisk::new()).await;
+    for fresh in [false, true] {
+        node.start_fresh(parent("friend")).await.unwrap();
+        let linked = ActorSpec { init: b"link friend".to_vec(), ..parent("linked") };
+        node.start(linked.clone()).await.unwrap();
+        match fresh {
+            true => drop(node.start_fresh(linked).await.unwrap()),
+            false => {
+                node.stop(&id("linked"), "enough").await.unwrap();
+                node.start(linked).await.unwrap();
+            }
+        }
+        node.stop(&id("friend"), "over").await.unwrap();
+        noted(&node, "linked", "\"reason\":\"over\"").await;
+        replay(&node, "linked", "parent").await.unwrap();
+        node.stop(&id("linked"), "enough").await.unwrap();
+    }
+    node.close().await.unwrap();
+}

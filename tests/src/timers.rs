@@ -165,6 +165,23 @@ async fn an_actor_has_at_most_max_timers_and_they_end_with_it() {
     node.close().await.unwrap();
 }
 
+/// Firing holds the timers until it has committed, and an end takes its actor's timers before it keeps others from committing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timers_fire_while_lives_end() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(partner("ticking")).await.unwrap();
+    for _ in 0..20 {
+        ask(&node, "ticking", "every", "1|ticking|tick|").await.unwrap();
+    }
+    for _ in 0..200 {
+        node.start(partner("brief")).await.unwrap();
+        ask(&node, "brief", "after", "3600000|brief|never|").await.unwrap();
+        node.stop(&id("brief"), "enough").await.unwrap();
+    }
+    assert_eq!(node.pending_timers(), 20);
+    node.close().await.unwrap();
+}
+
 /// "A million pending timers cost memory, not CPU": the one task that waits for the first is not woken by the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pending_timers_are_found_by_what_is_due_and_not_looked_at() {

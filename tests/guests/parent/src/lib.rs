@@ -2,7 +2,7 @@
 //!
 //! `spawn` (module, id or nothing, initial state), `spawn-under` (module, id, manifest), `spawn-and-send` (module, id, text): in one step,
 //! `spawn-then-trap`, `spawn-many` (module, number). `stop` (id, reason), `link`, `unlink`, `monitor`, `demonitor`, `bond-then-trap` (id).
-//! `echo`, `total`, `trap`. Infos are noted; `notes` shows them. `init` notes its bytes, and fails if they are `refuse`.
+//! `echo`, `total`, `trap`. Infos are noted; `notes` shows them. `init` notes its bytes, fails if they are `refuse`, and links as `link ID` says.
 
 wit_bindgen::generate!({
     inline: "
@@ -43,6 +43,9 @@ impl lifecycle::Guest for Parent {
         let initial = String::from_utf8_lossy(&initial).into_owned();
         if initial == "refuse" {
             return Err("told to".to_string());
+        }
+        if let Some(id) = initial.strip_prefix("link ") {
+            return processes::link(id).map_err(words);
         }
         if !initial.is_empty() {
             note(format!("init {initial} of {}", messaging::parent_id().unwrap_or_default()));
