@@ -232,7 +232,17 @@ async fn cut_at_every_operation_of_the_disk_no_acknowledged_message_is_lost_or_a
         let disk = fresh.fork();
         let node = node_on(&disk).await;
         disk.cut_after(operations);
+        // What is committed becomes durable now and then, also in the middle of a turn; how often decides nothing.
+        let syncing = tokio::spawn({
+            let node = node.clone();
+            async move {
+                while node.sync().await.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+                }
+            }
+        });
         let known = run(&node, &script).await;
+        syncing.abort();
         let whole = known.len() == SCRIPT.len() && known.values().all(|what| *what == Known::Done);
         drop(node);
         for kind in 0..3 {
