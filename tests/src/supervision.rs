@@ -130,6 +130,10 @@ async fn children_start_in_order_and_stop_in_reverse() {
     node.stop_application("app").await.unwrap();
     let mut ended = Vec::new();
     for name in ["c", "b", "a"] {
+        // Its end is committed, and shown right behind.
+        while node.actor(&id(name)).await.unwrap().status != "stopped" {
+            tokio::task::yield_now().await;
+        }
         ended.push(position(&node, name, Kind::Stop).await);
     }
     assert!(ended.is_sorted(), "{ended:?}");
