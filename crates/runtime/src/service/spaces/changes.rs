@@ -280,7 +280,7 @@ impl Renew {
     /// Bytes of the row that it writes.
     pub fn weight(&self) -> usize {
         let state = self.place.space.lock();
-        state.slots.get(&self.id).map_or(0, |slot| super::value::size(&slot.value) as usize + 256)
+        state.slots.get(&self.id).map_or(0, |slot| super::value::size(&slot.value) + 256)
     }
 
     /// Counts this renewal out; the lease that runs then.
