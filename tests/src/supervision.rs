@@ -12,7 +12,7 @@ use troupe_runtime::manifest::{ActorPattern, ActorSpec, Mode, OnFault, Processes
 use troupe_runtime::node::{ApplicationInfo, MemberInfo, Node, NodeOptions, Outgoing};
 
 use crate::durations::Manual;
-use crate::support::{ask, id, node_on, options, power_cut, replay, spec, verified};
+use crate::support::{ask, begun, id, node_on, options, power_cut, replay, spec, verified};
 
 /// A supervisor that allows so many restarts, and hardly waits.
 fn policy(strategy: Strategy, max_restarts: u32) -> Policy {
@@ -130,10 +130,7 @@ async fn children_start_in_order_and_stop_in_reverse() {
     node.stop_application("app").await.unwrap();
     let mut ended = Vec::new();
     for name in ["c", "b", "a"] {
-        // Its end is committed, and shown right behind.
-        while node.actor(&id(name)).await.unwrap().status != "stopped" {
-            tokio::task::yield_now().await;
-        }
+        assert_eq!(node.actor(&id(name)).await.unwrap().status, "stopped");
         ended.push(position(&node, name, Kind::Stop).await);
     }
     assert!(ended.is_sorted(), "{ended:?}");
@@ -393,10 +390,7 @@ async fn a_child_that_does_not_start_fails_an_application_that_begins() {
     let info = once(&node, |_| true).await;
     assert_eq!(info.status, "failed");
     assert!(info.reason.unwrap().contains("default/bad did not start"));
-    // What had begun is taken back: its end is committed, and shown right behind.
-    while node.actor(&id("a")).await.unwrap().status != "stopped" {
-        tokio::task::yield_now().await;
-    }
+    assert_eq!(node.actor(&id("a")).await.unwrap().status, "stopped", "what had begun is taken back");
     assert!(matches!(node.actor(&id("c")).await, Err(Error::NoActor(_))), "nobody behind it has begun");
     node.remove_application("app").await.unwrap();
     assert!(matches!(node.application("app").await, Err(Error::NoApplication { .. })));
@@ -406,6 +400,22 @@ async fn a_child_that_does_not_start_fails_an_application_that_begins() {
     node.start_application(&app(policy(Strategy::OneForOne, 5), permanent(&["a"])), counters(&["a"]), false)
         .await
         .unwrap();
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_whose_child_takes_long_to_begin_holds_no_other_up() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    let mut late = spec("late", "slow-life");
+    late.init = b"long".to_vec();
+    let one = app(policy(Strategy::OneForOne, 5), permanent(&["late"]));
+    let other = Application { name: "other".to_owned(), ..app(policy(Strategy::OneForOne, 5), permanent(&["a"])) };
+    let starting = begun(node.start_application(&one, vec![late], false)).await;
+    node.start_application(&other, counters(&["a"]), false).await.unwrap();
+    node.stop_application("other").await.unwrap();
+    node.remove_application("other").await.unwrap();
+    drop(starting);
     node.close().await.unwrap();
 }
 

@@ -58,6 +58,11 @@ impl ActorId {
         &self.0
     }
 
+    /// The same, for who keeps it: without a copy.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// The part before the slash.
     pub fn namespace(&self) -> &str {
         self.0.split_once('/').map_or("", |p| p.0)

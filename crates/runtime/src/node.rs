@@ -15,6 +15,7 @@ pub(crate) mod listing;
 mod moving;
 mod party;
 pub mod phases;
+mod restoring;
 mod stopping;
 mod typed;
 mod upgrading;
@@ -24,27 +25,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use troupe_log::codec::Reader;
-use troupe_log::{ActorId, Batch, Chain, Digest, Incarnation, JournalReader, Position, Seq, Table};
+use troupe_log::{ActorId, Batch, Digest, Incarnation, JournalReader, Position, Seq, Table};
 
 use self::actor_ref::ActorRef;
 pub use self::applications::{ApplicationInfo, MemberInfo};
 use self::core::{Core, Parts};
 pub use self::listing::ActorInfo;
 pub use self::moving::Imported;
+use self::restoring::inbox_of;
 pub use self::upgrading::{How, Upgrade};
 use crate::actor::asked::Asked;
 use crate::actor::cell::{Cell, Life, Status, Tip};
 use crate::actor::change::{Change, Changed};
 use crate::actor::config::{ActorEntry, Config};
 use crate::actor::cut::Cut;
-use crate::actor::ending::EndCause;
-use crate::actor::keys;
 use crate::actor::mailbox::Next;
-use crate::actor::message::{CallError, Envelope, Gate, Message, MessageId};
-use crate::actor::promise::{self, Promise};
+use crate::actor::message::{CallError, Gate, MessageId};
 use crate::actor::ticker::Ticker;
-use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, Services};
+use crate::boundary::{About, Boundary, OPEN_TURNS, Registry};
 use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
@@ -52,8 +50,6 @@ use crate::manifest::{ActorSpec, ComponentRef, Mode};
 use crate::replay::JournalSource;
 use crate::service::Which;
 pub use crate::service::deadletters::DeadLetter;
-use crate::service::timers::Timer;
-use crate::service::waits::WaitId;
 
 /// How a node is opened.
 pub struct NodeOptions {
@@ -240,160 +236,6 @@ impl Node {
         });
         tokio::spawn(crate::supervision::worker::run(node.core.clone()));
         Ok(node)
-    }
-
-    /// Takes up what the log's tables say.
-    fn restore(&self, opened: &troupe_log::Opened) -> Result<()> {
-        let core = &self.core;
-        let corrupt = |what: &str| Error::Internal { what: format!("an entry of the table of {what} cannot be read") };
-        let table = |table: Table| opened.tables.get(&table).into_iter().flatten();
-        for (key, value) in table(Table::ACTORS) {
-            let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
-            let (Some(id), Ok(entry)) = (id, ActorEntry::decode(value)) else { return Err(corrupt("actors")) };
-            let config =
-                Config::decode(&entry.config).map_err(|why| Error::Internal { what: format!("{id}: {why}") })?;
-            let mut tip = Tip::START;
-            if let Some(tail) = opened.actors.get(&id).filter(|tail| tail.incarnation == entry.incarnation) {
-                tip = Tip {
-                    chain: Chain { next: tail.next, head: tail.head },
-                    tail: Some(tail.tail),
-                    base: Seq(0),
-                    bytes: tail.bytes,
-                };
-            }
-            let life = life(&id, entry, config, tip);
-            let stopped = matches!(life.status, Status::Stopped(_));
-            let cell = Arc::new(Cell::new(id.clone(), life));
-            if stopped {
-                cell.mailbox.close();
-            }
-            core.actors.write().insert(id, cell);
-        }
-        for (key, value) in table(Table::BASES) {
-            let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
-            let mut input = Reader::new(value);
-            let (Some(id), Ok(incarnation), Ok(seq)) = (id, input.u32(), input.u64()) else {
-                return Err(corrupt("bases"));
-            };
-            if let Some(cell) = core.cell(&id) {
-                let mut life = cell.life.lock();
-                if life.about.incarnation.0 == incarnation {
-                    life.tip.base = Seq(seq);
-                    // Before settings could change, an entry had none.
-                    life.base_config = match input.rest() {
-                        [] => Some(life.config.clone()),
-                        config => Some(Arc::new(Config::decode(config).map_err(|_| corrupt("bases"))?)),
-                    };
-                }
-            }
-        }
-        for (key, value) in table(Table::MOVES) {
-            self.restore_move(key, value).ok_or_else(|| corrupt("moves"))?;
-        }
-        for (key, value) in table(Table::KEYS) {
-            let Some((id, name)) = keys::from_table_key(key) else { return Err(corrupt("keys")) };
-            if let Some(cell) = core.cell(&id) {
-                let restored = cell.life.lock().about.keys.lock().restore(name, value);
-                restored.map_err(|_| corrupt("keys"))?;
-            }
-        }
-        for (key, value) in table(Table::TOKENS) {
-            let (Some((id, token)), Ok(promise)) = (promise::from_key(key), Promise::decode(value)) else {
-                return Err(corrupt("tokens"));
-            };
-            if let Some(cell) = core.cell(&id) {
-                cell.life.lock().about.promised.lock().insert(token, promise);
-            }
-        }
-        for (key, value) in table(Table::APPLICATIONS) {
-            if !core.shared.applications.restore(key, value) {
-                return Err(corrupt("applications"));
-            }
-        }
-        self.take_up_applications()?;
-        for (name, rows) in &opened.tables {
-            let Some(service) = core.shared.of_table(*name) else { continue };
-            if let Some((key, _)) = rows.iter().find(|(key, value)| !service.restore(key, value)) {
-                return Err(corrupt(&format!("{name:?} (its key is {})", hex::encode(key))));
-            }
-        }
-        for (key, value) in table(Table::COMPLETIONS) {
-            let Some(wait) = WaitId::from_key(key) else { return Err(corrupt("completions")) };
-            let open =
-                opened.tables.get(&OPEN_TURNS).is_some_and(|open| open.contains_key(wait.actor.as_str().as_bytes()));
-            let cell = core.cell(&wait.actor).filter(|cell| cell.life.lock().about.incarnation == wait.incarnation);
-            if !open || cell.is_none() {
-                // Its turn, or its life, is over.
-                continue;
-            }
-            // An empty one is a timer's.
-            let held = match value.first() {
-                Some(number) => core.shared.numbered(*number).is_some_and(|service| service.hold(&wait, value)),
-                None => true,
-            };
-            if held {
-                core.waits.complete(wait, value.clone(), Gate::default());
-            }
-        }
-        for (key, value) in table(Table::TIMERS) {
-            core.timers.arm(Timer::decode(key, value).map_err(|_| corrupt("timers"))?);
-        }
-        for (key, value) in table(Table::DEADLETTERS) {
-            core.dead.add(DeadLetter::decode(key, value).ok_or_else(|| corrupt("dead letters"))?);
-        }
-        for (key, value) in table(Table::INBOX) {
-            let (Some((id, arrival)), Ok(message)) = (inbox_of(key), Message::decode(&mut Reader::new(value))) else {
-                return Err(corrupt("inbox"));
-            };
-            if let Some(cell) = core.cell(&id) {
-                let envelope =
-                    Envelope { message: Arc::new(message), reply: None, arrival: Some(arrival), seen: Gate::default() };
-                cell.mailbox.restore(envelope);
-            }
-        }
-        for (which, service) in core.shared.all() {
-            if let Some(at) = service.next_due() {
-                core.timers.wake(which, at);
-            }
-        }
-        let mut resumed: Vec<Arc<Cell>> = Vec::new();
-        for (key, value) in table(OPEN_TURNS) {
-            let id = std::str::from_utf8(key).ok().and_then(|id| ActorId::reserved(id).ok());
-            if let Some(cell) = id.and_then(|id| core.cell(&id))
-                && cell.mailbox.claim()
-            {
-                cell.life.lock().ends = value.get(8).and_then(|number| EndCause::numbered(*number));
-                resumed.push(cell);
-            }
-        }
-        core.shared.resumes(resumed.iter().map(|cell| cell.id.clone()));
-        for cell in resumed {
-            core.schedule_resume(cell);
-        }
-        for (actor, reason) in core.shared.bonds.pending_stops() {
-            Services::ask_stop(&**core, &actor, &reason);
-        }
-        for cell in core.actors.read().values() {
-            let (unbegun, parent) = {
-                let life = cell.life.lock();
-                (life.tip.tail.is_none() && life.status == Status::Ready, life.entry.parent.clone())
-            };
-            if !matches!(cell.life.lock().status, Status::Stopped(_) | Status::Moved(_)) {
-                core.count_child(parent.as_ref(), true);
-            }
-            if unbegun {
-                // Its spawning was committed, and nothing else.
-                if cell.mailbox.claim() {
-                    core.schedule_birth(cell.clone());
-                }
-                continue;
-            }
-            let moved = matches!(cell.life.lock().status, Status::Moved(_));
-            if !moved && cell.mailbox.wake() {
-                core.schedule(cell.clone());
-            }
-        }
-        Ok(())
     }
 
     /// Its data folder.
@@ -839,13 +681,6 @@ pub(crate) fn renew(life_now: &mut Life) {
 fn last_arrival(tables: &troupe_log::Tables) -> u64 {
     let inbox = tables.get(&Table::INBOX).into_iter().flatten();
     inbox.filter_map(|(key, _)| inbox_of(key)).map(|(_, arrival)| arrival).max().unwrap_or(0)
-}
-
-/// The actor and the number of an inbox entry's key.
-fn inbox_of(key: &[u8]) -> Option<(ActorId, u64)> {
-    let (id, arrival) = key.split_last_chunk::<8>()?;
-    let id = ActorId::reserved(std::str::from_utf8(id.strip_suffix(&[0])?).ok()?).ok()?;
-    Some((id, u64::from_be_bytes(*arrival)))
 }
 
 /// A life that begins. Whoever asked for it may go away: the life before it comes back all the same if this one does not begin.

@@ -173,22 +173,24 @@ impl Executor {
             guest.keep_promise(&token, Err(ended_fault(&format!("the actor was stopped: {reason}"))));
         }
         let about = guest.about.clone();
-        let (gate, heard, ended) = match guest.commit_turn() {
+        // Whoever hears of the end finds that it has ended.
+        let (core, cell) = (&*self.core, &*self.cell);
+        let has_ended = |guest: &Guest| {
+            burial.done(&core.dead);
+            let mut life = cell.life.lock();
+            if guest.recorder.recording() {
+                life.tip.moved(guest.recorder.chain(), guest.tail(), guest.turn.journaled);
+            }
+            life.status = Status::Stopped(reason.to_owned());
+            life.entry = stopped;
+        };
+        let (gate, heard, ended) = match guest.commit_turn_then(has_ended) {
             Ok(gate) => (gate, Error::NoActor(self.cell.id.clone()), Ok(gate)),
             Err(error) => {
                 let why = format!("{error:#}");
                 (Gate::default(), self.core.halted(&why), Err(Error::Internal { what: why }))
             }
         };
-        burial.done(&self.core.dead);
-        {
-            let mut life = self.cell.life.lock();
-            if guest.recorder.recording() {
-                life.tip.moved(guest.recorder.chain(), guest.tail(), guest.turn.journaled);
-            }
-            life.status = Status::Stopped(reason.to_owned());
-            life.entry = stopped;
-        }
         self.refuse_all(waiting, &about.keys, gate, &heard);
         self.core.waits.forget(&self.cell.id);
         self.core.ended(&self.cell);

@@ -20,7 +20,7 @@ use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
 use super::message::{Answer, CallError, Envelope, Gate, Message, MessageKind};
 use super::turn::{self, About};
-use crate::boundary::{Answering, inbox_key};
+use crate::boundary::{Answering, Guest, inbox_key};
 use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
@@ -161,17 +161,9 @@ impl Executor {
 
     /// Keeps what outlives the instance.
     pub(super) fn note_tip(&mut self) {
-        let Some(live) = &mut self.live else { return };
-        let guest = live.guest();
-        if !guest.recorder.recording() {
-            return;
+        if let Some(live) = &mut self.live {
+            keep_tip(&self.cell, live.guest(), &mut self.since_base);
         }
-        let mut life = self.cell.life.lock();
-        let before = life.tip.chain.next;
-        life.tip.chain = guest.recorder.chain();
-        life.tip.tail = guest.tail();
-        life.tip.bytes += guest.turn.journaled;
-        self.since_base += life.tip.chain.next.0.saturating_sub(before.0);
     }
 
     // ---- messages ----
@@ -291,13 +283,15 @@ impl Executor {
         if answers && let Some(message) = message {
             guest.answer_asker(message.asker.as_ref(), &result);
         }
-        let gate = guest.commit_turn().map_err(|error| format!("{error:#}"))?;
+        let (cell, since_base) = (&*self.cell, &mut self.since_base);
+        let committed = guest.commit_turn_then(|guest| {
+            cell.turned();
+            cell.mailbox.turn_over();
+            keep_tip(cell, guest, since_base);
+        });
+        let gate = committed.map_err(|error| format!("{error:#}"))?;
         let reply = if answers { guest.turn.reply.take() } else { None };
         let about = guest.about.clone();
-        // Before anybody hears of the turn, so that who does sees it.
-        self.cell.turned();
-        self.cell.mailbox.turn_over();
-        self.note_tip();
         if let (Some(message), Some(until)) = (keyed, until)
             && let Some(key) = &message.key
         {
@@ -326,12 +320,14 @@ impl Executor {
             guest.delete(Table::KEYS, &super::keys::table_key(&self.cell.id, name));
         }
         guest.answer_asker(message.asker.as_ref(), &Err(CallError::Timeout));
-        match guest.commit_turn() {
+        let (cell, since_base) = (&*self.cell, &mut self.since_base);
+        let committed = guest.commit_turn_then(|guest| {
+            keep_tip(cell, guest, since_base);
+            cell.mailbox.turn_over();
+        });
+        match committed {
             Ok(gate) => {
                 let about = guest.about.clone();
-                // Before anybody hears of it, so that who does sees the record.
-                self.note_tip();
-                self.cell.mailbox.turn_over();
                 // Behind the batch, so that a new use of the key stands in the log behind the end of the old one.
                 if let Some(name) = &name {
                     about.keys.lock().free(name, &CallError::Timeout, gate);
@@ -414,7 +410,15 @@ impl Executor {
             }
             (None, None) => {}
         }
-        let gate = match guest.commit_turn() {
+        let (core, cell, since_base) = (&*self.core, &*self.cell, &mut self.since_base);
+        let committed = guest.commit_turn_then(|guest| {
+            keep_tip(cell, guest, since_base);
+            cell.faults.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            cell.life.lock().last_fault = Some(words.clone());
+            burial.done(&core.dead);
+            cell.mailbox.turn_over();
+        });
+        let gate = match committed {
             Ok(gate) => gate,
             Err(error) => {
                 self.core.halt(&format!("{error:#}"));
@@ -423,15 +427,8 @@ impl Executor {
         };
         let reply = guest.turn.reply.take();
         let about = guest.about.clone();
-        self.live = Some(live);
-        self.note_tip();
         // The instance is dead; recovery brings the actor back to before the turn.
-        self.live = None;
-        self.cell.faults.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.cell.life.lock().last_fault = Some(words.clone());
-        // Before anybody hears of it, so that who does sees the fault.
-        burial.done(&self.core.dead);
-        self.cell.mailbox.turn_over();
+        drop(live);
         if let (Some((result, until)), Some(message)) = (answered, &message) {
             if let Some(key) = &message.key {
                 about.keys.lock().done(&(message.from.clone(), key.clone()), &result, gate, until);
@@ -595,4 +592,15 @@ pub(super) fn refuse(envelope: Envelope, error: &Error) {
         });
         let _ = reply.send(Answer { result, gate: envelope.seen });
     }
+}
+
+/// Keeps what outlives an instance.
+fn keep_tip(cell: &Cell, guest: &Guest, since_base: &mut u64) {
+    if !guest.recorder.recording() {
+        return;
+    }
+    let mut life = cell.life.lock();
+    let before = life.tip.chain.next;
+    life.tip.moved(guest.recorder.chain(), guest.tail(), guest.turn.journaled);
+    *since_base += life.tip.chain.next.0.saturating_sub(before.0);
 }

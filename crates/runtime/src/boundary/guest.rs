@@ -320,6 +320,8 @@ pub struct Guest {
     pub node: Arc<dyn Services>,
     /// The life before this one, which begins, had not ended.
     pub(crate) follows: bool,
+    /// Whom it sent to last, as it names them, and under which grants.
+    pub(crate) receiver: Option<(Arc<About>, Box<str>, ActorId)>,
     batch: Batch,
     tail: Option<Position>,
 }
@@ -340,6 +342,7 @@ impl Guest {
             table,
             wasi: None,
             follows: false,
+            receiver: None,
             limiter: Limiter::new(&about.limits),
             turn: Turn::default(),
             about,
@@ -650,7 +653,7 @@ impl Guest {
         }
         self.turn.steps += 1;
         self.consume();
-        self.commit()
+        self.commit(|_| {})
     }
 
     /// Records that an open turn is being taken up again, or (`reached`) that it waits again where it had waited.
@@ -664,11 +667,16 @@ impl Guest {
 
     /// Commits the last step of a turn. Whoever answers the caller does so after this.
     pub fn commit_turn(&mut self) -> wasmtime::Result<Gate> {
+        self.commit_turn_then(|_| {})
+    }
+
+    /// The same; `then` runs once it is appended and before any other actor, or whoever waits, can hear of it.
+    pub fn commit_turn_then(&mut self, then: impl FnOnce(&Guest)) -> wasmtime::Result<Gate> {
         if self.turn.steps > 0 && self.recorder.recording() {
             self.batch.delete(OPEN_TURNS, self.about.id.as_str().as_bytes());
         }
         self.consume();
-        self.commit()
+        self.commit(then)
     }
 
     /// The step's batch removes the inbox entry of the turn's message.
@@ -679,7 +687,7 @@ impl Guest {
     }
 
     /// Appends the step's records and table changes as one batch, then lets the rest of the node see what it staged.
-    fn commit(&mut self) -> wasmtime::Result<Gate> {
+    fn commit(&mut self, then: impl FnOnce(&Guest)) -> wasmtime::Result<Gate> {
         let mut gate = self.turn.seen;
         self.turn.promised = 0;
         let node = std::mem::take(&mut self.turn.shares).then(|| self.node.clone());
@@ -709,6 +717,7 @@ impl Guest {
             });
             self.turn.seen = gate;
         }
+        then(self);
         if let (Some(node), Some(alone)) = (&node, alone) {
             self.turn.born.clear();
             self.share(&**node, gate);
@@ -736,7 +745,8 @@ impl Guest {
                 Staged::Service(change) => change.prepare(&mut self.batch),
                 Staged::Answer(answer) => {
                     let wait = &answer.asker.wait;
-                    if !node.shared().asks.wanted(wait) && !node.shared().resuming(&wait.actor) {
+                    // Whoever answers first has answered; a log that does not take it stops the node.
+                    if !node.shared().asks.take(wait) && !node.shared().resuming(&wait.actor) {
                         answer.completion.clear();
                     } else if answer.asker.durable {
                         self.batch.put(Table::COMPLETIONS, &wait.key(), &answer.completion);
@@ -758,7 +768,6 @@ impl Guest {
                 Staged::Answer(answer) => {
                     let ToAsker { asker, completion } = *answer;
                     if !completion.is_empty() {
-                        node.shared().asks.gone(&asker.wait);
                         node.waits().complete(asker.wait, completion, gate);
                     }
                 }

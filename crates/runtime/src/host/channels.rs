@@ -161,7 +161,7 @@ fn send_many(guest: &mut Guest, queue: &str, messages: Vec<Outgoing>) -> Result<
     }
     let node = guest.node.clone();
     node.store().accepting().map_err(|error| Error::ResourceExhausted(error.to_string()))?;
-    let (now, from): (NodeTime, Arc<str>) = (node.node_time(), guest.about.id.as_str().into());
+    let (now, from): (NodeTime, Arc<str>) = (node.node_time(), guest.about.id.shared());
     let mut sendings = Vec::with_capacity(messages.len());
     let mut total = 0;
     for Outgoing { message_type, payload, options: SendOptions { delay, ttl, headers } } in messages {

@@ -74,7 +74,7 @@ fn publish(guest: &mut Guest, group: &str, message_type: String, payload: Vec<u8
     }
     let mut message = Message {
         id: guest.node.message_id(),
-        from: guest.about.id.as_str().into(),
+        from: guest.about.id.shared(),
         kind: MessageKind::Cast,
         message_type: message_type.into(),
         payload: payload.into(),

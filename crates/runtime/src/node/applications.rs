@@ -85,9 +85,10 @@ impl Node {
         fresh: bool,
     ) -> Result<Vec<Started>> {
         let applications = self.core.shared.applications.clone();
-        let _one = applications.starts.lock().await;
         let tree = Tree::of(application);
         let name = application.name.clone();
+        let one = applications.one_start(&name);
+        let _one = one.lock().await;
         self.fits(&tree)?;
         let mut specs: BTreeMap<ActorId, ActorSpec> = actors.into_iter().map(|spec| (spec.id.clone(), spec)).collect();
         let (mut starts, mut given, mut there) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
@@ -115,10 +116,14 @@ impl Node {
         }
         let there = there.into_iter().map(|(place, _)| place).collect();
         let places: Vec<usize> = tree.actors().map(|(place, _)| place).collect();
+        let placing = applications.placing.lock().await;
+        // Another application may have got one of its actors meanwhile.
+        self.fits(&tree)?;
         let mut batch = Batch::new();
         let starting = Starting { specs: given, started, failed: None };
         let put = applications.put(&mut batch, tree, starts, starting, (there, fresh), self.moment());
         let gate = self.core.commit(batch, vec![put])?;
+        drop(placing);
         gate.open(&*self.core.store).await?;
         self.all_there(&name, &places).await
     }
@@ -219,7 +224,8 @@ impl Node {
     /// Forgets an application that is stopped or has failed. Its actors stay as they are, with nobody above them.
     pub async fn remove_application(&self, name: &str) -> Result<()> {
         let applications = self.core.shared.applications.clone();
-        let _one = applications.starts.lock().await;
+        let one = applications.one_start(name);
+        let _one = one.lock().await;
         let machine = applications.get(name).ok_or_else(|| no_application(name))?;
         if !matches!(machine.state.status, machine::Status::Stopped | machine::Status::Failed(_)) {
             return Err(Error::Invalid {

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock, Weak};
 
+use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -51,7 +52,7 @@ pub struct Core {
     /// How many living actors each has spawned.
     pub(crate) children: Mutex<HashMap<ActorId, u32>>,
     pub(crate) ticker: Ticker,
-    pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>>>,
+    pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>, RandomState>>,
     pub(crate) live_limit: u32,
     pub(crate) watch: Option<Arc<dyn Watch>>,
     permits: Arc<Semaphore>,

@@ -12,7 +12,8 @@ use troupe_log::body::Genesis;
 use troupe_log::codec::Reader;
 use troupe_log::{ActorId, Batch, Chain, Incarnation, Kind, NodeTime, Position, Seq, Table};
 
-use super::{Node, inbox_of, life};
+use super::restoring::inbox_of;
+use super::{Node, life};
 use crate::actor::asked::Asked;
 use crate::actor::cell::{Cell, Status, Tip};
 use crate::actor::config::{ActorEntry, Config};

@@ -108,7 +108,7 @@ struct Late {
 impl Staging for Late {
     fn prepare(&mut self, batch: &mut Batch) {
         let (shared, wait) = (&self.node.shared, &self.asker.wait);
-        if !shared.asks.wanted(wait) && !shared.resuming(&wait.actor) {
+        if !shared.asks.take(wait) && !shared.resuming(&wait.actor) {
             self.completion.clear();
         } else if self.asker.durable {
             batch.put(Table::COMPLETIONS, &wait.key(), &self.completion);
@@ -117,7 +117,6 @@ impl Staging for Late {
 
     fn commit(self: Box<Self>, committed: &Committed<'_>) {
         if !self.completion.is_empty() {
-            self.node.shared.asks.gone(&self.asker.wait);
             committed.waits.complete(self.asker.wait, self.completion, self.seen.and(committed.gate));
         }
     }

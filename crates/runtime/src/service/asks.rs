@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use troupe_log::ActorId;
 
@@ -15,7 +16,7 @@ use super::waits::WaitId;
 /// All requests of a node that somebody waits for.
 #[derive(Default)]
 pub struct Asks {
-    waiting: Mutex<HashMap<ActorId, Asking>>,
+    waiting: Mutex<HashMap<ActorId, Asking, RandomState>>,
 }
 
 /// An actor waits for one answer at a time: its turns do not overlap.
@@ -48,20 +49,21 @@ impl Asks {
 
     /// Nobody waits under this id any more.
     pub fn gone(&self, wait: &WaitId) {
-        let mut waiting = self.waiting.lock();
-        if waiting.get(&wait.actor).is_some_and(|asking| asking.wait == *wait) {
-            waiting.remove(&wait.actor);
-        }
+        self.take(wait);
     }
 
-    /// Whether somebody waits under this id.
-    pub fn wanted(&self, wait: &WaitId) -> bool {
-        self.waiting.lock().get(&wait.actor).is_some_and(|asking| asking.wait == *wait)
+    /// The same; whether somebody waited.
+    pub fn take(&self, wait: &WaitId) -> bool {
+        let mut waiting = self.waiting.lock();
+        match waiting.get(&wait.actor) {
+            Some(asking) if asking.wait == *wait => waiting.remove(&wait.actor).is_some(),
+            _ => false,
+        }
     }
 }
 
 /// Follows who waits for whom from `to` on; an error if that ends at `from`.
-fn circle(waiting: &HashMap<ActorId, Asking>, from: &ActorId, to: &ActorId) -> Result<(), Vec<ActorId>> {
+fn circle(waiting: &HashMap<ActorId, Asking, RandomState>, from: &ActorId, to: &ActorId) -> Result<(), Vec<ActorId>> {
     let mut at = to;
     // Without a circle nobody comes twice.
     for _ in 0..=waiting.len() {

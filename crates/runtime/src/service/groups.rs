@@ -3,17 +3,13 @@
 //! Owns who is in which group. A membership is a row from the batch of the step that joined to that of the step that left or
 //! ended the actor. Members have the order of their ids.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use troupe_log::{ActorId, Batch, Table};
 
-use super::overlay::Overlay;
+use super::holdings::Holdings;
 use super::waits::WaitId;
 use super::{Ended, Party, Service};
 use crate::actor::message::Gate;
-use crate::boundary::{Committed, Staging};
+use crate::boundary::Staging;
 
 /// Groups that one actor may be in: what it leaves with its end is one batch.
 pub const MAX_MEMBERSHIPS: usize = 256;
@@ -31,21 +27,9 @@ pub enum Full {
     Members,
 }
 
-/// The groups of a node.
+/// The groups of a node, by the keys of the rows.
 #[derive(Default)]
-pub struct Groups {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    /// By the key of the row.
-    members: Overlay<ActorId>,
-    /// The rows of each actor, with the staged ones.
-    of: HashMap<ActorId, BTreeSet<String>>,
-    /// Of the newest change.
-    gate: Gate,
-}
+pub struct Groups(Holdings<ActorId>);
 
 fn prefix(group: &ActorId) -> String {
     format!("{group}\0")
@@ -55,67 +39,43 @@ fn key(group: &ActorId, member: &ActorId) -> String {
     format!("{group}\0{member}")
 }
 
-impl State {
-    fn stage(&mut self, key: &str, me: &ActorId, joins: bool) {
-        self.members.stage(key, me, joins.then(|| me.clone()));
-        self.of.entry(me.clone()).or_default().insert(key.to_owned());
-    }
-
-    /// The actor's row has settled or was forgotten.
-    fn index(&mut self, key: &str, me: &ActorId) {
-        if !self.members.is_free(key) {
-            return;
-        }
-        if let Some(keys) = self.of.get_mut(me) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.of.remove(me);
-            }
-        }
-    }
-}
-
 impl Groups {
     /// Stages that an actor is a member; none if it is one already.
-    pub fn join(&self, group: &ActorId, me: &ActorId, batch: &mut Batch) -> Result<Option<Change>, Full> {
+    pub fn join(&self, group: &ActorId, me: &ActorId, batch: &mut Batch) -> Result<Option<impl Staging + use<>>, Full> {
         let key = key(group, me);
-        let mut state = self.state.lock();
-        if state.members.get(&key, me).is_some() {
+        let mut state = self.0.lock();
+        if state.all.get(&key, me).is_some() {
             return Ok(None);
         }
-        if state.of.get(me).map_or(0, BTreeSet::len) >= MAX_MEMBERSHIPS {
+        if state.others_of(me, &key) >= MAX_MEMBERSHIPS {
             return Err(Full::Memberships);
         }
         let prefix = prefix(group);
         // Those who are joining count too, or two steps at once would pass the bound.
-        if state.members.keys_from(&prefix).take_while(|key| key.starts_with(&prefix)).count() >= MAX_MEMBERS {
+        if state.all.keys_from(&prefix).take_while(|key| key.starts_with(&prefix)).count() >= MAX_MEMBERS {
             return Err(Full::Members);
         }
         batch.put(Table::GROUPS, key.as_bytes(), &[VERSION]);
-        state.stage(&key, me, true);
-        Ok(Some(self.change(vec![key], me)))
+        state.stage(&key, me, Some(me.clone()));
+        Ok(Some(self.0.change(vec![key], me)))
     }
 
     /// Stages that an actor is no member any more; none if it is not one.
-    pub fn leave(&self, group: &ActorId, me: &ActorId, batch: &mut Batch) -> Option<Change> {
+    pub fn leave(&self, group: &ActorId, me: &ActorId, batch: &mut Batch) -> Option<impl Staging + use<>> {
         let key = key(group, me);
-        let mut state = self.state.lock();
-        state.members.get(&key, me)?;
+        let mut state = self.0.lock();
+        state.all.get(&key, me)?;
         batch.delete(Table::GROUPS, key.as_bytes());
-        state.stage(&key, me, false);
-        Some(self.change(vec![key], me))
+        state.stage(&key, me, None);
+        Some(self.0.change(vec![key], me))
     }
 
     /// The members as this actor sees them, and what that depends on.
     pub fn members(&self, group: &ActorId, me: &ActorId) -> (Vec<ActorId>, Gate) {
         let prefix = prefix(group);
-        let state = self.state.lock();
-        let members = state.members.from(&prefix, me).take_while(|(key, _)| key.starts_with(&prefix));
+        let state = self.0.lock();
+        let members = state.all.from(&prefix, me).take_while(|(key, _)| key.starts_with(&prefix));
         (members.map(|(_, member)| member.clone()).collect(), state.gate)
-    }
-
-    fn change(&self, keys: Vec<String>, me: &ActorId) -> Change {
-        Change { state: self.state.clone(), keys, me: me.clone(), done: false }
     }
 }
 
@@ -124,56 +84,14 @@ impl Service for Groups {
         let (Ok(key), [VERSION]) = (std::str::from_utf8(key), value) else { return false };
         let Some((group, member)) = key.split_once('\0') else { return false };
         let (Ok(_), Ok(member)) = (ActorId::parse(group), ActorId::reserved(member)) else { return false };
-        let mut state = self.state.lock();
-        state.of.entry(member.clone()).or_default().insert(key.to_owned());
-        state.members.restore(key.to_owned(), member);
+        self.0.restore(key.to_owned(), member);
         true
     }
 
     fn withdraw(&self, _: &WaitId) {}
 
     fn ended(&self, _: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
-        let mut state = self.state.lock();
-        let Some(keys) = state.of.get(end.actor) else { return Vec::new() };
-        let keys: Vec<String> = keys.iter().cloned().collect();
-        for key in &keys {
-            batch.delete(Table::GROUPS, key.as_bytes());
-            state.stage(key, end.actor, false);
-        }
-        vec![Box::new(self.change(keys, end.actor))]
-    }
-}
-
-/// Memberships that a step changes.
-pub struct Change {
-    state: Arc<Mutex<State>>,
-    keys: Vec<String>,
-    me: ActorId,
-    done: bool,
-}
-
-impl Staging for Change {
-    fn commit(mut self: Box<Self>, committed: &Committed<'_>) {
-        self.done = true;
-        let mut state = self.state.lock();
-        for key in &self.keys {
-            state.members.settle(key, &self.me);
-            state.index(key, &self.me);
-        }
-        state.gate = state.gate.and(committed.gate);
-    }
-}
-
-impl Drop for Change {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let mut state = self.state.lock();
-        for key in &self.keys {
-            state.members.forget(key, &self.me);
-            state.index(key, &self.me);
-        }
+        self.0.ended(Table::GROUPS, end, batch)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod asks;
 pub mod bonds;
 pub mod deadletters;
 pub mod groups;
+mod holdings;
 pub mod keyvalue;
 pub mod locks;
 pub mod overlay;

@@ -3,18 +3,14 @@
 //! Owns who has which name. A registration is a row from the batch of the step that made it to that of the step that gave it up
 //! or ended the actor. A name has one owner: from the moment at which a step takes it, whether that is committed or not yet.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use troupe_log::codec::{Reader, put_str, put_u8, put_u32};
 use troupe_log::{ActorId, Batch, Table};
 
-use super::overlay::Overlay;
+use super::holdings::{Held, Holdings};
 use super::waits::WaitId;
 use super::{Ended, Party, Service};
 use crate::actor::message::Gate;
-use crate::boundary::{Committed, Staging};
+use crate::boundary::Staging;
 
 /// Names that one actor may have: what it gives up with its end is one batch.
 pub const MAX_NAMES: usize = 256;
@@ -46,39 +42,15 @@ pub enum Refused {
     Full,
 }
 
-/// The registry of a node.
-#[derive(Default)]
-pub struct Registry {
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    names: Overlay<Registration>,
-    /// The names of each actor, with the staged ones.
-    of: HashMap<ActorId, BTreeSet<String>>,
-    /// Of the newest change.
-    gate: Gate,
-}
-
-impl State {
-    fn stage(&mut self, name: &str, me: &ActorId, registration: Option<Registration>) {
-        self.names.stage(name, me, registration);
-        self.of.entry(me.clone()).or_default().insert(name.to_owned());
-    }
-
-    fn index(&mut self, name: &str, me: &ActorId) {
-        if self.names.committed(name).is_some_and(|registration| registration.actor == *me) {
-            return;
-        }
-        if let Some(names) = self.of.get_mut(me) {
-            names.remove(name);
-            if names.is_empty() {
-                self.of.remove(me);
-            }
-        }
+impl Held for Registration {
+    fn holder(&self) -> &ActorId {
+        &self.actor
     }
 }
+
+/// The registry of a node, by names.
+#[derive(Default)]
+pub struct Registry(Holdings<Registration>);
 
 impl Registry {
     /// Stages that the name is this actor's, with this metadata.
@@ -88,36 +60,36 @@ impl Registry {
         me: &ActorId,
         metadata: Metadata,
         batch: &mut Batch,
-    ) -> Result<Change, Refused> {
+    ) -> Result<impl Staging + use<>, Refused> {
         let name = name.as_str();
-        let mut state = self.state.lock();
-        let owned = state.names.committed(name);
-        if owned.is_some_and(|owned| owned.actor != *me) || state.names.staged_by_others(name, me) {
+        let mut state = self.0.lock();
+        let owned = state.all.committed(name);
+        if owned.is_some_and(|owned| owned.actor != *me) || state.all.staged_by_others(name, me) {
             return Err(Refused::Taken);
         }
-        if owned.is_none() && state.of.get(me).is_some_and(|names| names.len() >= MAX_NAMES && !names.contains(name)) {
+        if owned.is_none() && state.others_of(me, name) >= MAX_NAMES {
             return Err(Refused::Full);
         }
         let registration = Registration { actor: me.clone(), metadata };
         batch.put(Table::REGISTRY, name.as_bytes(), &encode(&registration));
         state.stage(name, me, Some(registration));
-        Ok(self.change(vec![name.to_owned()], me))
+        Ok(self.0.change(vec![name.to_owned()], me))
     }
 
     /// Stages that the name is nobody's; none if it is not this actor's.
-    pub fn unregister(&self, name: &ActorId, me: &ActorId, batch: &mut Batch) -> Option<Change> {
+    pub fn unregister(&self, name: &ActorId, me: &ActorId, batch: &mut Batch) -> Option<impl Staging + use<>> {
         let name = name.as_str();
-        let mut state = self.state.lock();
-        state.names.get(name, me).filter(|registration| registration.actor == *me)?;
+        let mut state = self.0.lock();
+        state.all.get(name, me).filter(|registration| registration.actor == *me)?;
         batch.delete(Table::REGISTRY, name.as_bytes());
         state.stage(name, me, None);
-        Some(self.change(vec![name.to_owned()], me))
+        Some(self.0.change(vec![name.to_owned()], me))
     }
 
     /// Who has the name, as this actor sees it, and what that depends on.
     pub fn lookup(&self, name: &ActorId, me: &ActorId) -> (Option<Registration>, Gate) {
-        let state = self.state.lock();
-        (state.names.get(name.as_str(), me).cloned(), state.gate)
+        let state = self.0.lock();
+        (state.all.get(name.as_str(), me).cloned(), state.gate)
     }
 
     /// All whose metadata has each of these pairs, by name, of those names that `may` be seen; an error beyond [`MAX_FOUND`].
@@ -128,9 +100,9 @@ impl Registry {
         me: &ActorId,
         may: impl Fn(&ActorId) -> bool,
     ) -> Result<(Vec<(ActorId, Registration)>, Gate), TooMany> {
-        let state = self.state.lock();
+        let state = self.0.lock();
         let mut found = Vec::new();
-        for (name, registration) in state.names.from("", me) {
+        for (name, registration) in state.all.from("", me) {
             if !wanted.iter().all(|pair| registration.metadata.contains(pair)) {
                 continue;
             }
@@ -144,10 +116,6 @@ impl Registry {
             found.push((name, registration.clone()));
         }
         Ok((found, state.gate))
-    }
-
-    fn change(&self, names: Vec<String>, me: &ActorId) -> Change {
-        Change { state: self.state.clone(), names, me: me.clone(), done: false }
     }
 }
 
@@ -191,56 +159,14 @@ impl Service for Registry {
     fn restore(&self, key: &[u8], value: &[u8]) -> bool {
         let Some(name) = std::str::from_utf8(key).ok().and_then(|name| ActorId::parse(name).ok()) else { return false };
         let Some(registration) = decode(value) else { return false };
-        let mut state = self.state.lock();
-        state.of.entry(registration.actor.clone()).or_default().insert(name.to_string());
-        state.names.restore(name.to_string(), registration);
+        self.0.restore(name.to_string(), registration);
         true
     }
 
     fn withdraw(&self, _: &WaitId) {}
 
     fn ended(&self, _: &dyn Party, end: &Ended<'_>, batch: &mut Batch) -> Vec<Box<dyn Staging>> {
-        let mut state = self.state.lock();
-        let Some(names) = state.of.get(end.actor) else { return Vec::new() };
-        let names: Vec<String> = names.iter().cloned().collect();
-        for name in &names {
-            batch.delete(Table::REGISTRY, name.as_bytes());
-            state.stage(name, end.actor, None);
-        }
-        vec![Box::new(self.change(names, end.actor))]
-    }
-}
-
-/// Names that a step takes or gives up.
-pub struct Change {
-    state: Arc<Mutex<State>>,
-    names: Vec<String>,
-    me: ActorId,
-    done: bool,
-}
-
-impl Staging for Change {
-    fn commit(mut self: Box<Self>, committed: &Committed<'_>) {
-        self.done = true;
-        let mut state = self.state.lock();
-        for name in &self.names {
-            state.names.settle(name, &self.me);
-            state.index(name, &self.me);
-        }
-        state.gate = state.gate.and(committed.gate);
-    }
-}
-
-impl Drop for Change {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        let mut state = self.state.lock();
-        for name in &self.names {
-            state.names.forget(name, &self.me);
-            state.index(name, &self.me);
-        }
+        self.0.ended(Table::REGISTRY, end, batch)
     }
 }
 

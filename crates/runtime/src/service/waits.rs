@@ -4,7 +4,9 @@
 //! place in memory where a committed completion meets its turn, in whichever order they come.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use troupe_log::codec::{self, Reader};
@@ -89,7 +91,7 @@ enum Slot {
 /// All waits of a node.
 pub struct Waits {
     clock: NodeClock,
-    slots: Mutex<HashMap<WaitId, Slot>>,
+    slots: Mutex<HashMap<WaitId, Slot, RandomState>>,
 }
 
 impl Waits {
@@ -144,16 +146,16 @@ impl Waits {
     pub fn complete(&self, id: WaitId, bytes: Vec<u8>, gate: Gate) {
         let completion = Completion { bytes, gate };
         let mut slots = self.slots.lock();
-        match slots.remove(&id) {
-            Some(Slot::Waiting(sender)) => {
-                // The waiter may have just timed out: then nobody wants it.
-                let _ = sender.send(completion);
+        match slots.entry(id) {
+            Entry::Occupied(slot) if matches!(slot.get(), Slot::Waiting(_)) => {
+                if let Slot::Waiting(sender) = slot.remove() {
+                    // The waiter may have just timed out: then nobody wants it.
+                    let _ = sender.send(completion);
+                }
             }
-            Some(done @ Slot::Done(_)) => {
-                slots.insert(id, done);
-            }
-            None => {
-                slots.insert(id, Slot::Done(completion));
+            Entry::Occupied(_) => {}
+            Entry::Vacant(slot) => {
+                slot.insert(Slot::Done(completion));
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A change is staged like that of any service: its row goes into the batch when that is committed, everybody sees it behind it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -24,8 +24,10 @@ pub struct Applications {
     roused: Notify,
     /// Something changed.
     changed: Notify,
-    /// An operator starts one at a time.
-    pub(crate) starts: tokio::sync::Mutex<()>,
+    /// One start or removal of an application at a time, by its name. Those of others go on meanwhile.
+    starts: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    /// Held from the look at whether an application can be there until it is.
+    pub(crate) placing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -59,6 +61,18 @@ pub(crate) struct Starting {
 }
 
 impl Applications {
+    /// What a start or a removal of the application of this name holds while it goes on.
+    pub(crate) fn one_start(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut starts = self.starts.lock();
+        starts.retain(|_, one| one.strong_count() > 0);
+        if let Some(one) = starts.get(name).and_then(Weak::upgrade) {
+            return one;
+        }
+        let one = Arc::default();
+        starts.insert(name.to_owned(), Arc::downgrade(&one));
+        one
+    }
+
     // ---- rows ----
 
     /// Takes a row of its table at the start of the node. False if it cannot be read.

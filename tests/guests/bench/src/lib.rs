@@ -1,4 +1,5 @@
-//! The guest of the benchmarks: `echo` gives the payload back; `tick` does the same with one host call inside.
+//! The guest of the benchmarks: `echo` gives the payload back; `tick` does the same with one host call inside; `ask` has the
+//! actor `b` give it back.
 //! Nothing is allocated beyond what the canonical ABI needs for the arguments.
 
 wit_bindgen::generate!({
@@ -6,6 +7,7 @@ wit_bindgen::generate!({
         package guest:bench;
         world bench {
             import troupe:actor/host@0.1.0;
+            import troupe:actor/messaging@0.1.0;
             export troupe:actor/gen-server@0.1.0;
             export troupe:actor/gen-event@0.1.0;
         }
@@ -16,7 +18,7 @@ wit_bindgen::generate!({
 });
 
 use exports::troupe::actor::{gen_event, gen_server};
-use troupe::actor::host;
+use troupe::actor::{host, messaging};
 
 struct Bench;
 export!(Bench);
@@ -29,6 +31,7 @@ impl gen_server::Guest for Bench {
                 core::hint::black_box(host::now_millis());
                 Ok(payload)
             }
+            "ask" => messaging::request("b", "echo", &payload, None).map_err(|error| format!("{error:?}")),
             _ => Err(format!("unknown message type: {message_type}")),
         }
     }

@@ -41,6 +41,7 @@ impl lifecycle::Guest for SlowLife {
         match initial_state.as_slice() {
             b"refuse" => Err("told to refuse".to_string()),
             b"trap" => core::arch::wasm32::unreachable(),
+            b"long" => host::sleep_millis(3_600_000).map_err(|error| format!("{error:?}")),
             _ => Ok(()),
         }
     }

@@ -4,6 +4,8 @@ mod later;
 pub(super) mod request;
 mod timers;
 
+use std::sync::Arc;
+
 use troupe_log::ActorId;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
@@ -122,7 +124,7 @@ fn send(
     let id = guest.node.message_id();
     let message = Message {
         id,
-        from: guest.about.id.as_str().into(),
+        from: guest.about.id.shared(),
         kind: MessageKind::Cast,
         message_type: message_type.into(),
         payload: payload.into(),
@@ -139,6 +141,18 @@ fn send(
 
 /// An actor that this one may send to. Itself it may, always.
 fn receiver(guest: &mut Guest, to: &str) -> Result<ActorId, Error> {
+    if let Some((about, named, id)) = &guest.receiver
+        && **named == *to
+        && Arc::ptr_eq(about, &guest.about)
+    {
+        return Ok(id.clone());
+    }
+    let id = permitted(guest, to)?;
+    guest.receiver = Some((guest.about.clone(), to.into(), id.clone()));
+    Ok(id)
+}
+
+fn permitted(guest: &mut Guest, to: &str) -> Result<ActorId, Error> {
     let to = ActorId::parse(to).map_err(|error| Error::InvalidArgument(error.to_string()))?;
     let own = guest.about.id.namespace();
     if to == guest.about.id || guest.about.grants.messaging.as_ref().is_some_and(|grant| grant.allows(own, &to)) {

@@ -102,7 +102,7 @@ pub(crate) fn ask_of(
     let asker = Asker { wait: id.clone(), durable };
     let message = Message {
         id: guest.node.message_id(),
-        from: guest.about.id.as_str().into(),
+        from: guest.about.id.shared(),
         kind: MessageKind::Call,
         message_type: ask.message_type.into(),
         payload: ask.payload.into(),
@@ -138,7 +138,7 @@ pub(crate) fn wait_again(guest: &mut Guest, to: &troupe_log::ActorId, key: Optio
     let node = guest.node.clone();
     // A circle was found when it was closed.
     let _ = node.shared().asks.ask(id, to);
-    let from = guest.about.id.as_str().into();
+    let from = guest.about.id.shared();
     let asker = Asker { wait: id.clone(), durable: guest.recorder.recording() };
     node.ask_again(to, key.map(|key| (from, key.into())), asker);
 }

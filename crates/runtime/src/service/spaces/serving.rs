@@ -210,6 +210,10 @@ impl Staging for Sweep {
             let mut state = place.space.lock();
             let Some(slot) = state.slots.get_mut(&id).filter(|slot| slot.taken == Taken::Returned) else { continue };
             slot.taken = Taken::No;
+            if let Some(lease) = slot.lease {
+                // It may have ended meanwhile: then the next sweep has it.
+                self.common.leases.lock().insert((lease, id), place.space.clone());
+            }
             state.show(id);
             let served = place.offer_in(&mut state, id, batch);
             drop(state);

@@ -451,6 +451,27 @@ fn a_lease_ends_what_nobody_has_and_waits_for_what_somebody_has() {
     assert!(bench.spaces.common.leases.lock().is_empty());
 }
 
+#[test]
+fn a_tuple_that_comes_back_behind_its_lease_is_gone_also_where_somebody_waits_for_it() {
+    let mut bench = Bench::new();
+    let mut step = Step::default();
+    let written = bench.write(&mut step, "w", tuple(1, 0), Some(2000)).unwrap();
+    bench.commit(step);
+    let mut taking = Step::default();
+    assert_eq!(bench.take(&mut taking, "t", &exact(1)), Some(written));
+    let (mut waiting, wait) = (Step::default(), wait_of("b", 4));
+    assert!(bench.begin(&mut waiting, &wait, &exact(1)));
+    bench.commit(waiting);
+    bench.now = NodeTime(2000);
+    drop(taking);
+    bench.sweep();
+    bench.sweep();
+    assert!(!bench.completions.contains_key(&wait.key()), "nobody is given what is over");
+    assert_eq!(bench.rows.len(), 1, "the mark of ids");
+    assert_eq!(bench.spaces.common.bytes.load(Relaxed), 0);
+    assert!(bench.spaces.common.leases.lock().is_empty());
+}
+
 /// Whoever renews what another takes or swaps meanwhile does not bring it back, nor make public what is not committed.
 #[test]
 fn a_renewal_meets_the_steps_of_others() {

@@ -121,7 +121,6 @@ impl Topics {
             return Err(ChannelError::exhausted("max-subscriptions", MAX_SUBSCRIPTIONS));
         }
         let id = state.newest + 1;
-        batch.put(Table::TOPICS, NEWEST, &id.to_le_bytes());
         if durable {
             batch.put(Table::TOPICS, &key(id), &value(actor, &pattern));
         }
@@ -242,6 +241,11 @@ pub struct Change {
 }
 
 impl Staging for Change {
+    /// At the commit: whichever of two steps comes last, the row has the newest id of both.
+    fn prepare(&mut self, batch: &mut Batch) {
+        batch.put(Table::TOPICS, NEWEST, &self.topics.state.lock().newest.to_le_bytes());
+    }
+
     fn commit(mut self: Box<Self>, committed: &Committed<'_>) {
         self.committed = true;
         let mut state = self.topics.state.lock();
@@ -333,4 +337,32 @@ fn read(value: &[u8]) -> Option<(ActorId, Pattern)> {
     let pattern = Pattern::parse(input.str().ok()?, &namespace).ok()?;
     input.finish().ok()?;
     Some((actor, pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use troupe_log::batch::{Entry, entries};
+
+    use super::*;
+    use crate::service::tests::{commit, id};
+
+    #[test]
+    fn an_id_is_never_used_again_whichever_of_two_steps_is_committed_first() {
+        let (topics, mut rows) = (Arc::new(Topics::default()), Batch::new());
+        let any = || Pattern::parse("a", "default").unwrap();
+        let (_, first) = topics.subscribe(&id("a"), any(), true, &mut rows).unwrap();
+        let (newest, second) = topics.subscribe(&id("b"), any(), true, &mut rows).unwrap();
+        rows.clear();
+        rows.append(&commit(vec![Box::new(second)]));
+        rows.append(&commit(vec![Box::new(first)]));
+        // As after a restart behind the end of both.
+        let restarted = Arc::new(Topics::default());
+        for entry in entries(rows.bytes()) {
+            if let Entry::Put { key, value, .. } = entry.unwrap() {
+                assert!(restarted.restore(key, value));
+            }
+        }
+        let (next, _) = restarted.subscribe(&id("a"), any(), true, &mut Batch::new()).unwrap();
+        assert_eq!(next, newest + 1);
+    }
 }
