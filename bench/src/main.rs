@@ -7,6 +7,7 @@ mod facts;
 mod measure;
 mod peer;
 mod raw;
+mod redis;
 mod report;
 mod rows;
 mod setup;

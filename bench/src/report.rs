@@ -59,7 +59,7 @@ pub struct Row {
     pub unit: &'static str,
     /// The same without Troupe: the engine alone, or the disk alone.
     pub raw: Option<f64>,
-    /// The same with the peer.
+    /// The same with the peer: actors of ractor, lists of Redis.
     pub peer: Option<f64>,
     /// The bound that the value is held to.
     pub target: f64,
@@ -88,9 +88,9 @@ impl Row {
         self
     }
 
-    /// With what the peer takes.
-    pub fn peer(mut self, peer: f64) -> Row {
-        self.peer = Some(peer);
+    /// With what the peer takes, if it is there.
+    pub fn peer(mut self, peer: impl Into<Option<f64>>) -> Row {
+        self.peer = peer.into();
         self
     }
 
@@ -139,7 +139,7 @@ impl Report {
         let _ = writeln!(
             out,
             "{:<21}{:>13} {:<9}{:>11}{:>11}  {:<22}{:>7}  ",
-            "measure", "value", "", "raw", "ractor", "target", "ratio"
+            "measure", "value", "", "raw", "peer", "target", "ratio"
         );
         for row in &self.measures {
             let side = if row.bound == Bound::AtMost { "<=" } else { ">=" };

@@ -20,14 +20,14 @@ pub(super) const MAX_BATCH: usize = 256 << 20;
 impl Place {
     /// Gives a tuple that will be everybody's to those who wait for it. `batch` is the one that makes it so.
     pub(super) fn offer(&self, id: u64, batch: &mut Batch) -> Served {
-        self.offer_in(&mut self.space.lock(), id, batch)
+        self.offer_in(&mut self.space.lock(), id, self.common.now(), batch)
     }
 
-    fn offer_in(&self, state: &mut State, id: u64, batch: &mut Batch) -> Served {
+    fn offer_in(&self, state: &mut State, id: u64, now: NodeTime, batch: &mut Batch) -> Served {
         let mut served = Served { place: self.clone(), to: Vec::new() };
         let Some(slot) = state.slots.get(&id) else { return served };
         let arrivals = state.waiters_for(&slot.value);
-        if arrivals.is_empty() || slot.lease.is_some_and(|lease| lease <= self.common.now()) {
+        if arrivals.is_empty() || slot.lease.is_some_and(|lease| lease <= now) {
             return served;
         }
         for arrival in arrivals {
@@ -215,7 +215,7 @@ impl Staging for Sweep {
                 self.common.leases.lock().insert((lease, id), place.space.clone());
             }
             state.show(id);
-            let served = place.offer_in(&mut state, id, batch);
+            let served = place.offer_in(&mut state, id, self.now, batch);
             drop(state);
             self.served.push(served);
         }
@@ -236,7 +236,7 @@ impl Staging for Sweep {
                     self.common.hungry.lock().push((place.space.clone(), arrival));
                     break;
                 }
-                let offered = place.offer_in(&mut state, id, batch);
+                let offered = place.offer_in(&mut state, id, self.now, batch);
                 if offered.to.is_empty() {
                     // Its lease ends just now.
                     break;

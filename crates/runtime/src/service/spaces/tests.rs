@@ -467,7 +467,7 @@ fn a_tuple_that_comes_back_behind_its_lease_is_gone_also_where_somebody_waits_fo
     bench.sweep();
     bench.sweep();
     assert!(!bench.completions.contains_key(&wait.key()), "nobody is given what is over");
-    assert_eq!(bench.rows.len(), 1, "the mark of ids");
+    assert_eq!(bench.rows.len(), 2, "the mark of ids, and who waits");
     assert_eq!(bench.spaces.common.bytes.load(Relaxed), 0);
     assert!(bench.spaces.common.leases.lock().is_empty());
 }
