@@ -61,8 +61,8 @@ def first_bad(data, start, end):  # the seq of the first bad record, or None; an
     return None, (seq, head)
 
 def check(file):  # one line about the bytes of a journal file
-    if file[:12] != b"TROUPEJL" + struct.pack("<I", 1):
-        return "bad file: not a journal file of version 1"
+    if file[:8] != b"TROUPEJL" or file[8:12] not in (struct.pack("<I", 1), struct.pack("<I", 2)):
+        return "bad file: not a journal file of version 1 or 2"
     at = 16 + struct.unpack_from("<I", file, 12)[0] + 4 + 32
     start, at = struct.unpack_from("<Q32s", file, at), at + 72
     good, data, end = digest(file[:at - 32]) == file[at - 32:at], bytearray(), None
@@ -76,7 +76,7 @@ def check(file):  # one line about the bytes of a journal file
             good &= digest(chunk[32:]) == chunk[:32]
         elif kind == 3 and size == 80:
             (count, *end), footer_good = struct.unpack_from("<QQ32s", chunk), digest(chunk[:48]) == chunk[48:]
-        else:
+        elif kind != 4:  # a signed head: checked by `troupe journal verify --key`
             return "bad file: an unknown part"
     data, first = bytes(data), read(data, 0)
     start = start or (first[:2] if first and first[0] and at_checkpoint(data, first[:2]) else START)

@@ -172,7 +172,7 @@ async fn a_large_state_is_kept_out_of_line_and_replays_from_a_file_too() {
     verified(&node, "saver").await;
 
     let mut file = Vec::new();
-    troupe_server::export::export(node.journal(&id("saver")).await.unwrap(), &**node.store(), false, &mut file)
+    troupe_server::export::export(node.journal(&id("saver")).await.unwrap(), &**node.store(), false, None, &mut file)
         .unwrap();
     let export = troupe_log::export::read(&file).unwrap();
     let state = format!("7{}", " ".repeat(999_999)).into_bytes();

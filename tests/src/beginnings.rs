@@ -69,6 +69,7 @@ fn stopped(node: Node, disk: &SimDisk, killed: bool) -> SimDisk {
     }
     let after = disk.fork();
     after.crash_keeping(true, |write| 0..write.len);
+    crate::coverage::cut();
     drop(node);
     after
 }

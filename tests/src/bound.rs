@@ -84,6 +84,7 @@ async fn cut_at_every_operation_a_bound_call_is_made_once_and_answered() {
         let whole = node.call(&id("t"), call.clone()).await.is_ok();
         syncing.abort();
         drop(node);
+        crate::coverage::cut();
         match killed {
             true => disk.crash_keeping(true, |write| 0..write.len),
             false => disk.crash(),

@@ -563,6 +563,7 @@ async fn cut_at_every_operation_from_send_to_ack_nothing_is_lost_or_done_twice()
             }
         };
         drop(node);
+        crate::coverage::cut();
         match killed {
             true => disk.crash_keeping(true, |write| 0..write.len),
             false => disk.crash(),

@@ -45,6 +45,7 @@ async fn the_counter_of_each_language_answers_survives_a_power_cut_and_replays()
         // The disk forgets everything that was not synced; the process is gone.
         let after = disk.fork();
         after.crash();
+        crate::coverage::cut();
         drop(node);
         let node = node_on(&after).await;
         let started = node.start(counter).await.unwrap();

@@ -68,6 +68,7 @@ async fn a_duration_that_is_waited_for_goes_on_where_it_was_after_a_power_cut() 
         node.sync().await.unwrap();
         let after = disk.fork();
         after.crash();
+        crate::coverage::cut();
         let again = node_with(&after, &Manual::new()).await;
         let found = count(&again, "probe", Kind::Wait).await;
         again.close().await.unwrap();
@@ -83,6 +84,7 @@ async fn a_duration_that_is_waited_for_goes_on_where_it_was_after_a_power_cut() 
         node.sync().await.unwrap();
         let after = disk.fork();
         after.crash();
+        crate::coverage::cut();
         drop(node);
         disk = after;
         clock = Manual::new();

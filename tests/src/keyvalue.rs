@@ -188,6 +188,7 @@ async fn cut_at_every_operation_an_update_of_a_shared_store_is_done_once() {
         let whole = !disk.is_cut();
         drop(node);
         disk.crash_keeping(true, |write| 0..write.len * kept / PARTS);
+        crate::coverage::cut();
 
         let node = node_on(&disk).await;
         let answer = node

@@ -101,6 +101,7 @@ async fn a_cast_that_was_acknowledged_is_applied_exactly_once_after_a_power_cut_
         node.cast(&id("counter"), message("add", "1")).await.unwrap();
         let after = disk.fork();
         after.crash();
+        crate::coverage::cut();
         let second = node_on(&after).await;
         assert_eq!(ask(&second, "counter", "get", "").await.unwrap(), n.to_string());
         let third = node_on(&power_cut(second, &after)).await;

@@ -31,8 +31,10 @@ async fn a_buffered_actor_survives_a_killed_process_and_a_power_cut_leaves_a_pre
     assert!(disk.syncs() - syncs < 10, "no answer waits for a sync");
     let killed = disk.fork();
     killed.crash_keeping(true, |write| 0..write.len);
+    crate::coverage::cut();
     let cut = disk.fork();
     cut.crash();
+    crate::coverage::cut();
 
     let after = node_on(&killed).await;
     assert_eq!(ask(&after, "counter", "get", "").await.unwrap(), ((1_u64 << 41) - 1).to_string(), "killed");
@@ -53,6 +55,7 @@ async fn a_buffered_actor_survives_a_killed_process_and_a_power_cut_leaves_a_pre
         loop {
             let cut = disk.fork();
             cut.crash();
+            crate::coverage::cut();
             let after = node_on(&cut).await;
             let total = ask(&after, "counter", "get", "").await.unwrap();
             after.close().await.unwrap();

@@ -109,6 +109,7 @@ async fn cut_at_every_operation_a_child_is_there_and_has_begun_or_never_was() {
         whole &= node.sync().await.is_ok();
         drop(node);
         disk.crash();
+        crate::coverage::cut();
         let node = node_on(&disk).await;
         node.call(&id("p"), call).await.unwrap_or_else(|error| panic!("after {stop}: {error}"));
         let notes = noted(&node, "child", "hello").await;
@@ -251,6 +252,7 @@ async fn cut_at_every_operation_a_stop_that_was_committed_happens_and_is_told_on
         whole &= node.sync().await.is_ok();
         drop(node);
         disk.crash();
+        crate::coverage::cut();
         let node = node_on(&disk).await;
         node.call(&id("p"), call).await.unwrap_or_else(|error| panic!("after {operations}: {error}"));
         let notes = noted(&node, "p", "troupe:exit").await;

@@ -353,6 +353,7 @@ async fn cut_at_every_operation_a_one_for_all_is_completed_or_never_began() {
         }
         let whole = !disk.is_cut();
         drop(node);
+        crate::coverage::cut();
         match killed {
             true => disk.crash_keeping(true, |write| 0..write.len),
             false => disk.crash(),

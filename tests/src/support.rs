@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use crate::coverage;
 use troupe_log::verify::verify;
 use troupe_log::{ActorId, Chain, Kind, Options, SimDisk, Table};
 use troupe_runtime::actor::message::CallError;
@@ -61,6 +62,7 @@ pub fn options(disk: &SimDisk) -> NodeOptions {
 /// A node in memory, on a disk that can be cut and opened again.
 pub async fn node_on(disk: &SimDisk) -> Node {
     logged();
+    coverage::opens(disk);
     Node::open(options(disk)).await.unwrap()
 }
 
@@ -80,6 +82,7 @@ pub async fn replay(node: &Node, actor: &str, guest_name: &str) -> troupe_runtim
     let code = ReplayCode::compile_cached(&bytes, &cache())?;
     let mut replay = Replay::new(code, journal(node, actor).await)?;
     while replay.next_turn().await?.is_some() {}
+    coverage::replayed(node, &id(actor)).await;
     Ok(replay.summary())
 }
 
@@ -109,6 +112,7 @@ pub fn power_cut(node: Node, disk: &SimDisk) -> SimDisk {
     let after = disk.fork();
     after.crash();
     drop(node);
+    coverage::cut();
     after
 }
 

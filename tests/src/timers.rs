@@ -96,6 +96,7 @@ async fn cut_at_every_operation_a_timer_fires_once() {
         whole &= node.sync().await.is_ok();
         drop(node);
         disk.crash();
+        crate::coverage::cut();
         let node = node_on(&disk).await;
         node.call(&id("a"), call).await.unwrap_or_else(|error| panic!("after {stop}: {error}"));
         assert_eq!(noted(&node, "a", 1).await, ["info tick(x) from @timer/default/a"], "after {stop}");

@@ -35,6 +35,7 @@ async fn cut_everywhere(ready: &SimDisk, actor: &str, text: &str, check: impl As
         disk.cut_after(operations);
         let whole = node.call(&id(actor), call.clone()).await.is_ok();
         drop(node);
+        crate::coverage::cut();
         match killed {
             true => disk.crash_keeping(true, |write| 0..write.len),
             false => disk.crash(),
@@ -138,6 +139,7 @@ async fn tuplespace_what_was_handed_over_and_not_consumed_is_handed_over_again()
         drop(node);
         // All that was written is kept: between the writer's batch and the waiter's lies the cut.
         disk.crash_keeping(true, |write| 0..write.len);
+        crate::coverage::cut();
         let node = node_on(&disk).await;
         let there = line(&node, "writer", "take|jobs|t:job").await;
         assert_eq!(there, "none", "cut after {operations}: somebody else saw what was handed over");

@@ -26,6 +26,7 @@ async fn a_sleeping_turn_goes_on_after_a_power_cut_and_its_message_is_applied_on
     node.sync().await.unwrap();
     let after = disk.fork();
     after.crash();
+    crate::coverage::cut();
     calling.abort();
     drop(node);
 
@@ -82,6 +83,7 @@ async fn an_answer_that_was_put_off_comes_in_a_later_turn_also_after_a_power_cut
     while ask(&node, "deferrer", "held", "").await.unwrap() != "1" {}
     let after = disk.fork();
     after.crash();
+    crate::coverage::cut();
     waiting.abort();
     drop(node);
     let node = node_on(&after).await;

@@ -152,6 +152,7 @@ async fn every_function_works_live_and_after_a_power_cut_and_replays_where_nothi
 
     let after = disk.fork();
     after.crash();
+    crate::coverage::cut();
     drop(node);
     let node = node_on(&after).await;
     assert!(node.start(probe(folder.path())).await.unwrap().resumed);

@@ -36,6 +36,7 @@ async fn stop_everywhere(
         disk.cut_after(operations);
         let whole = node.call(&id("probe"), call.clone()).await.is_ok();
         drop(node);
+        crate::coverage::cut();
         match killed {
             true => disk.crash_keeping(true, |write| 0..write.len),
             false => disk.crash(),
@@ -194,6 +195,7 @@ async fn a_clock_that_is_waited_for_is_waited_for_again_under_the_same_record() 
             node.sync().await.unwrap();
             let after = disk.fork();
             after.crash();
+            crate::coverage::cut();
             let again = node_on(&after).await;
             if records_of(&again, "probe", Kind::Wait).await == 1 {
                 break again;

@@ -2,6 +2,7 @@
 
 mod apps;
 mod bench;
+mod coverage;
 mod demo;
 mod guests;
 mod repo;
@@ -24,6 +25,8 @@ enum Command {
     Apps,
     /// Measure: one table with what each figure is held to, and bench/results/latest.json.
     Bench(bench::Args),
+    /// Say which test of a real guest covers each host function, live, after a kill and in replay; fails where one is missing.
+    Coverage(coverage::Args),
     /// Show it: a node, a load, a SIGKILL, and what the journal says.
     Demo(demo::Args),
     /// Build the guests that the tests, the demo and the benchmarks run, and the tools that they need.
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Apps => apps::run(),
         Command::Bench(args) => bench::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Guests(args) => guests::run(&args),
         Command::Test(args) => test::run(&args),

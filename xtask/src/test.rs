@@ -1,11 +1,11 @@
-//! `cargo xtask test`: the guests, then every test and doc test of the workspace.
+//! `cargo xtask test`: the guests, then every test and doc test of the workspace, then what they covered.
 
 use std::process::Command;
 
 use anyhow::{Context, bail};
 use troupe_build::{c, python};
 
-use crate::{guests, repo};
+use crate::{coverage, guests, repo};
 
 /// What the journal verifier in docs/ needs.
 const VERIFIER: &str = "blake3==1.0.11";
@@ -44,7 +44,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         command(&["test", "--release", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
     };
+    let whole = args.rest.is_empty();
+    if whole {
+        coverage::clear()?;
+    }
     let tests_passed = passed(tests.args(&args.rest))?;
+    if whole && tests_passed && has_nextest {
+        // Without nextest a file would be of all tests at once, and a cut in one of them would count for all.
+        coverage::run(&coverage::Args::default())?;
+    }
     // Doc tests run in either case, so that one run shows all that is wrong.
     let docs_passed = !args.rest.is_empty() || passed(&mut command(&["test", "--release", "--workspace", "--doc"]))?;
     match (tests_passed, docs_passed) {

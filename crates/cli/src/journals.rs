@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use troupe_log::{ActorId, Chain, Incarnation, JournalReader, Opened, RealDisk, Seq, Store};
+use troupe_log::{ActorId, Chain, Incarnation, JournalReader, NodeKey, Opened, RealDisk, Seq, Store};
 use troupe_runtime::env::{Entropy as _, SystemEntropy};
 use troupe_server::client::{Client, ClientError, segment};
-use troupe_server::export;
+use troupe_server::{export, signed};
 
+use crate::commands::key::no_key;
 use crate::context::Context;
 use crate::failure::{Exit, Failure, Result};
 use crate::opening;
@@ -31,7 +32,7 @@ impl Of {
         if path.is_file() {
             return Ok(Self::File(path));
         }
-        if text.ends_with(".journal") {
+        if text.ends_with(".journal") || text.ends_with(".jsonl") {
             return Err(Failure {
                 exit: Exit::Failed,
                 ..Failure::usage(
@@ -72,7 +73,7 @@ impl Of {
             }
             Reach::Folder(folder) => {
                 let (journal, _) = folder.journal(id)?;
-                export::export(journal, &*folder.opened.store, true, &mut bytes).map_err(unreadable)?;
+                export::export(journal, &*folder.opened.store, true, None, &mut bytes).map_err(unreadable)?;
             }
         }
         Ok(bytes)
@@ -139,6 +140,17 @@ impl Folder {
         let journal =
             self.opened.store.journal(id, incarnation, tail.tail, Seq(0)).map_err(|e| Failure::failed("log", e, ""))?;
         Ok((journal, Chain { next: tail.next, head: tail.head }))
+    }
+
+    /// Makes an actor's journal durable; a process that opens a folder knows of nothing that it is.
+    pub fn sync(&self, id: &ActorId) -> Result<()> {
+        let Some(tail) = self.opened.actors.get(id) else { return Ok(()) };
+        self.opened.store.sync_blocking(tail.tail).map_err(|e| Failure::failed("log", e, ""))
+    }
+
+    /// The key that this folder's node signs with.
+    pub fn key(&self) -> Result<NodeKey> {
+        signed::key(&self.path, &SystemEntropy).map_err(no_key)
     }
 
     /// The store.

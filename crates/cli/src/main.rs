@@ -3,6 +3,7 @@
 mod commands;
 mod context;
 mod data;
+mod evidence;
 mod failure;
 mod journals;
 mod logs;

@@ -13,16 +13,20 @@ use crate::codec::{self, Reader, put_str, put_u32, put_u64};
 use crate::error::Error;
 use crate::ids::{ActorId, Digest, Head, Incarnation, Seq};
 use crate::record::records;
+use crate::signed::{Refuted, SignedHead};
 use crate::verify::{Report, verify_from};
 
 /// The first bytes of a journal file.
 pub const MAGIC: [u8; 8] = *b"TROUPEJL";
 /// The newest version of journal files that this program knows.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The version of a file without a signed head, which is written as before there were any.
+const UNSIGNED: u32 = 1;
 
 const RECORDS: u8 = 1;
 const BLOB: u8 = 2;
 const END: u8 = 3;
+const SIGNED: u8 = 4;
 const MAX_CHUNK: usize = 1 << 30;
 
 /// Whose journal a file holds, and where it begins.
@@ -50,8 +54,17 @@ pub struct Exporter<W: Write> {
 impl<W: Write> Exporter<W> {
     /// Begins the file.
     pub fn new(out: W, about: &About) -> io::Result<Self> {
+        Self::begin(out, about, UNSIGNED)
+    }
+
+    /// Begins a file that is to have a signed head.
+    pub fn to_be_signed(out: W, about: &About) -> io::Result<Self> {
+        Self::begin(out, about, VERSION)
+    }
+
+    fn begin(out: W, about: &About, version: u32) -> io::Result<Self> {
         let mut header = MAGIC.to_vec();
-        put_u32(&mut header, VERSION);
+        put_u32(&mut header, version);
         put_str(&mut header, about.actor.as_str());
         put_u32(&mut header, about.incarnation.0);
         header.extend_from_slice(&about.component.0);
@@ -100,6 +113,16 @@ impl<W: Write> Exporter<W> {
         self.chunk(BLOB, &[&Digest::of(bytes).0, bytes])
     }
 
+    /// The tip after the records so far.
+    pub fn tip(&self) -> Chain {
+        self.end
+    }
+
+    /// Adds the signed head; once, behind the records.
+    pub fn signed(&mut self, head: &SignedHead) -> io::Result<()> {
+        self.chunk(SIGNED, &[&head.encode()])
+    }
+
     /// Ends the file.
     pub fn finish(mut self) -> io::Result<W> {
         let mut footer = Vec::new();
@@ -127,6 +150,8 @@ pub struct Export {
     pub blobs: BTreeMap<Digest, Vec<u8>>,
     /// The tip after the last record.
     pub end: Chain,
+    /// The signed head, if it has one; its signature is good, and the records have it.
+    pub signed: Option<SignedHead>,
 }
 
 /// Reads a journal file. Everything is checked: the file's hash, each blob, each link.
@@ -139,8 +164,24 @@ pub fn read(bytes: &[u8]) -> Result<Export, Error> {
     if let Some(why) = report.damage {
         return bad(why.to_owned());
     }
+    if let Some(why) = report.refuted {
+        return bad(why.to_string());
+    }
     let parts = parse(bytes).map_err(|why| Error::format("the journal file", why))?;
-    Ok(Export { about: parts.about, records: parts.records, blobs: parts.blobs, end: report.records.end })
+    Ok(Export {
+        about: parts.about,
+        records: parts.records,
+        blobs: parts.blobs,
+        end: report.records.end,
+        signed: report.signed,
+    })
+}
+
+/// What a journal file holds, for a caller who has looked at what [`verify_file`] says of it.
+pub fn contents(bytes: &[u8]) -> Result<Export, Error> {
+    let parts = parse(bytes).map_err(|why| Error::format("the journal file", why))?;
+    let end = parts.end.unwrap_or(parts.about.start);
+    Ok(Export { about: parts.about, records: parts.records, blobs: parts.blobs, end, signed: parts.signed })
 }
 
 /// What [`verify_file`] found.
@@ -152,12 +193,16 @@ pub struct FileReport {
     pub records: Report,
     /// What is wrong with the file outside of its records.
     pub damage: Option<&'static str>,
+    /// The signed head in the file.
+    pub signed: Option<SignedHead>,
+    /// What the signed head says against itself or the records.
+    pub refuted: Option<Refuted>,
 }
 
 impl FileReport {
     /// Whether nothing is wrong.
     pub fn is_good(&self) -> bool {
-        self.records.is_good() && self.damage.is_none()
+        self.records.is_good() && self.damage.is_none() && self.refuted.is_none()
     }
 }
 
@@ -182,7 +227,12 @@ pub fn verify_file(bytes: &[u8]) -> Result<FileReport, Error> {
     } else {
         None
     };
-    Ok(FileReport { about: parts.about, records, damage })
+    let refuted = parts.signed.as_ref().and_then(|signed| signed.verify(None).err());
+    let refuted = refuted.or_else(|| {
+        let signed = parts.signed.as_ref().filter(|_| records.is_good())?;
+        signed.vouches(&parts.records, &records).err()
+    });
+    Ok(FileReport { about: parts.about, records, damage, signed: parts.signed, refuted })
 }
 
 struct Parts {
@@ -191,6 +241,7 @@ struct Parts {
     blobs: BTreeMap<Digest, Vec<u8>>,
     count: u64,
     end: Option<Chain>,
+    signed: Option<SignedHead>,
     header_good: bool,
     blobs_good: bool,
     footer_good: bool,
@@ -204,8 +255,8 @@ fn parse(bytes: &[u8]) -> Result<Parts, String> {
         return Err("it does not begin like one; `troupe journal export` makes one".into());
     }
     let version = r.u32().map_err(cut)?;
-    if version != VERSION {
-        return Err(format!("it has format version {version}, this program knows {VERSION}"));
+    if !(UNSIGNED..=VERSION).contains(&version) {
+        return Err(format!("it has format version {version}, this program knows up to {VERSION}"));
     }
     let about = about(&mut r).map_err(cut)?;
     let covered = r.at();
@@ -216,6 +267,7 @@ fn parse(bytes: &[u8]) -> Result<Parts, String> {
         blobs: BTreeMap::new(),
         count: 0,
         end: None,
+        signed: None,
         header_good: check == *blake3::hash(&bytes[..covered]).as_bytes(),
         blobs_good: true,
         footer_good: false,
@@ -232,6 +284,9 @@ fn parse(bytes: &[u8]) -> Result<Parts, String> {
                 let digest = Digest(c.array().map_err(cut)?);
                 parts.blobs_good &= Digest::of(c.rest()) == digest;
                 parts.blobs.insert(digest, c.rest().to_vec());
+            }
+            SIGNED if version >= 2 && parts.signed.is_none() => {
+                parts.signed = Some(SignedHead::decode(chunk).map_err(cut)?);
             }
             END => {
                 parts.count = c.u64().map_err(cut)?;

@@ -5,6 +5,7 @@
 //! - [`record`], [`body`], [`chain`], [`batch`]: what is written.
 //! - [`store`]: the store as a trait; [`segments`]: the one there is; [`disk`]: what it stands on.
 //! - [`verify`], [`export`]: is a journal what was written, and the file in which it travels.
+//! - [`signed`]: a node's signature under a head.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -49,6 +50,7 @@ pub mod export;
 pub mod ids;
 pub mod record;
 pub mod segments;
+pub mod signed;
 pub mod store;
 pub mod verify;
 
@@ -59,6 +61,7 @@ pub use error::Error;
 pub use ids::{ActorId, ByteCount, Digest, Epoch, Head, Incarnation, NodeId, NodeTime, Position, Seq, WallTime};
 pub use record::{Kind, Record};
 pub use segments::{Options, Syncing, open};
+pub use signed::{NodeKey, PublicKey, SignedHead};
 pub use store::{DroppedTail, JournalReader, Opened, Store, SyncFuture, Tables, Tail};
 
 #[cfg(test)]

@@ -238,6 +238,16 @@ impl Node {
         Ok(node)
     }
 
+    /// The node's randomness.
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.core.entropy
+    }
+
+    /// Wall time by the node's clock.
+    pub fn wall_time(&self) -> troupe_log::WallTime {
+        self.core.clock.wall()
+    }
+
     /// Its data folder.
     pub fn data(&self) -> Option<&Path> {
         self.data.as_deref()

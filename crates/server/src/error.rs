@@ -11,6 +11,7 @@ use troupe_runtime::manifest;
 use troupe_runtime::node::channels::ChannelError;
 
 use crate::export::ExportError;
+use crate::signed::KeyError;
 use crate::wire::Failure;
 
 /// Why the API could not be offered.
@@ -100,6 +101,12 @@ impl From<ExportError> for ApiError {
             ExportError::Log(e) => troupe_runtime::Error::from(e).into(),
             other => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "journal", other, ""),
         }
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(e: KeyError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "key", e, "the key's file is `node.key` in the data folder")
     }
 }
 

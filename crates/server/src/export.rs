@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use troupe_log::body::Genesis;
 use troupe_log::export::{About, Exporter};
 use troupe_log::verify::{self, Began, Report};
-use troupe_log::{Chain, Digest, Head, JournalReader, Kind, Record, Seq, Store, record};
+use troupe_log::{Chain, Digest, Head, JournalReader, Kind, NodeKey, Record, Seq, SignedHead, Store, WallTime, record};
 use troupe_runtime::replay::blob_of;
 
 use crate::wire::Verified;
@@ -27,6 +27,40 @@ pub enum ExportError {
         "the journal has no first record that says whose it is; `troupe journal verify` says what is wrong with it"
     )]
     NoGenesis,
+    /// A journal that is damaged is not signed.
+    #[error("the journal is damaged and is not signed: {0}")]
+    Damaged(String),
+}
+
+/// Who signs the head of an export, and when. The journal that is exported must be durable.
+#[derive(Clone, Copy, Debug)]
+pub struct Signing<'a> {
+    /// The node's key.
+    pub key: &'a NodeKey,
+    /// Now.
+    pub time: WallTime,
+}
+
+impl Signing<'_> {
+    /// Signs the tip of a journal.
+    pub fn head(&self, about: &About, tip: Chain) -> SignedHead {
+        let seq = Seq(tip.next.0.saturating_sub(1));
+        self.key.sign(about.actor.clone(), about.incarnation, seq, tip.head, self.time)
+    }
+}
+
+/// Signs the newest head of a durable journal, once every record of it was checked.
+pub fn sign(journal: JournalReader, tip: Chain, signing: Signing<'_>) -> Result<SignedHead, ExportError> {
+    let bytes = journal.read_all()?;
+    let before: usize =
+        record::records(&bytes).map_while(Result::ok).take_while(|r| r.seq < tip.next).map(|r| r.bytes.len()).sum();
+    let bytes = &bytes[..before];
+    let first = record::records(bytes).next().and_then(Result::ok).ok_or(ExportError::NoGenesis)?;
+    let report = verify::verify(bytes, Some(tip));
+    if let Some(problem) = report.problems.first() {
+        return Err(ExportError::Damaged(problem.to_string()));
+    }
+    Ok(signing.head(&about(&first)?, tip))
 }
 
 /// Writes a journal file. A blob that is not in the store is left out: the records name it all the same.
@@ -34,9 +68,11 @@ pub fn export(
     mut journal: JournalReader,
     store: &dyn Store,
     component: bool,
+    signing: Option<Signing<'_>>,
     out: impl Write,
 ) -> Result<(), ExportError> {
     let mut exporter = None;
+    let mut whose = None;
     let mut out = Some(out);
     let mut blobs: Vec<Digest> = Vec::new();
     while let Some((_, part)) = journal.next_part()? {
@@ -46,7 +82,11 @@ pub fn export(
                 if component {
                     blobs.push(about.component);
                 }
-                exporter = Some(Exporter::new(out, &about)?);
+                exporter = Some(match signing {
+                    None => Exporter::new(out, &about)?,
+                    Some(_) => Exporter::to_be_signed(out, &about)?,
+                });
+                whose = Some(about);
             }
             if let Some(digest) = blob_of(&record, component)
                 && !blobs.contains(&digest)
@@ -66,11 +106,15 @@ pub fn export(
             Err(e) => return Err(e.into()),
         }
     }
+    if let (Some(signing), Some(about)) = (signing, &whose) {
+        let head = signing.head(about, exporter.tip());
+        exporter.signed(&head)?;
+    }
     exporter.finish()?;
     Ok(())
 }
 
-fn about(first: &Record<'_>) -> Result<About, ExportError> {
+pub(crate) fn about(first: &Record<'_>) -> Result<About, ExportError> {
     if first.kind != Kind::Genesis {
         return Err(ExportError::NoGenesis);
     }

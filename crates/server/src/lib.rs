@@ -8,9 +8,11 @@ pub mod endpoint;
 mod error;
 pub mod export;
 mod extract;
+pub mod jsonl;
 pub mod records;
 mod routes;
 mod serve;
+pub mod signed;
 #[cfg(test)]
 mod tests;
 pub mod token;

@@ -32,6 +32,10 @@ pub struct Shown {
     pub input: String,
     /// What came of it; empty where nothing could.
     pub output: String,
+    /// What kind of outcome that is: `value`, `error` (the function's own), `denied`, `trap`, `exit` or `cancelled`; for a turn's
+    /// end `value`, `error` or `no-taker`; empty where there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub result: String,
     /// The head of the journal after it.
     pub head: String,
 }
@@ -68,6 +72,7 @@ impl<'a> Teller<'a> {
             what: parts.what,
             input: parts.input,
             output: parts.output,
+            result: parts.result.to_owned(),
             head: hex(&record.head()),
         }
     }
@@ -99,15 +104,20 @@ struct Words {
     what: String,
     input: String,
     output: String,
+    result: &'static str,
 }
 
 impl Words {
     fn new(what: impl Into<String>, input: impl Into<String>) -> Self {
-        Self { what: what.into(), input: input.into(), output: String::new() }
+        Self { what: what.into(), input: input.into(), output: String::new(), result: "" }
     }
 
     fn output(self, output: impl Into<String>) -> Self {
         Self { output: output.into(), ..self }
+    }
+
+    fn result(self, result: &'static str) -> Self {
+        Self { result, ..self }
     }
 }
 
@@ -118,21 +128,28 @@ fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>
         Kind::TurnBegin => turn(&TurnBegin::decode(body)?),
         Kind::Call => {
             let head = CallHead::decode(&mut input)?;
-            called(&head, registry).output(outcome(head.tag, &Outcome::decode(&mut input)?, registry))
+            let found = Outcome::decode(&mut input)?;
+            let text = outcome(head.tag, &found, registry);
+            let result = result(&found, &text);
+            called(&head, registry).output(text).result(result)
         }
         Kind::Intent | Kind::Wait => called(&CallHead::decode(&mut input)?, registry),
         Kind::Denial => denial(&mut input, registry)?,
         Kind::Outcome | Kind::Wake => {
             let of = input.u64()?;
-            let text = match (Outcome::decode(&mut input)?, begun.get(&of)) {
+            let found = Outcome::decode(&mut input)?;
+            let text = match (&found, begun.get(&of)) {
                 (Outcome::Value(bytes), None) => bytes_shown(bytes),
-                (other, tag) => outcome(tag.copied().unwrap_or_default(), &other, registry),
+                (other, tag) => outcome(tag.copied().unwrap_or_default(), other, registry),
             };
-            Words::new(format!("of record {of}"), "").output(text)
+            let result = result(&found, &text);
+            Words::new(format!("of record {of}"), "").output(text).result(result)
         }
         Kind::TurnEnd => {
             let end = TurnEnd::decode(body)?;
-            Words::new("", format!("fuel {}", end.fuel)).output(describe_outcome(end.outcome, end.answer))
+            Words::new("", format!("fuel {}", end.fuel))
+                .output(describe_outcome(end.outcome, end.answer))
+                .result(["value", "error", "value", "no-taker"].get(usize::from(end.outcome)).unwrap_or(&""))
         }
         Kind::Fault => {
             let fault = Fault::decode(body)?;
@@ -237,7 +254,7 @@ fn called(head: &CallHead<'_>, registry: &Registry) -> Words {
 fn denial(input: &mut Reader<'_>, registry: &Registry) -> Result<Words, codec::Error> {
     let head = CallHead::decode(input)?;
     let grant = input.str()?;
-    let words = called(&head, registry).output(format!("denied: no [grants.{grant}]"));
+    let words = called(&head, registry).output(format!("denied: no [grants.{grant}]")).result("denied");
     Outcome::decode(input)?;
     Ok(words)
 }
@@ -248,6 +265,18 @@ fn outcome(tag: u64, outcome: &Outcome<'_>, registry: &Registry) -> String {
         Outcome::Trap(text) => format!("trap: {text}"),
         Outcome::Exit(code) => format!("exit {code}"),
         Outcome::Cancelled => "cancelled".to_owned(),
+    }
+}
+
+/// The kind of an outcome, of which `text` is what it reads like.
+fn result(outcome: &Outcome<'_>, text: &str) -> &'static str {
+    match outcome {
+        // A function with an error case has it as the only part of its result.
+        Outcome::Value(_) if text.starts_with("(Err(") => "error",
+        Outcome::Value(_) => "value",
+        Outcome::Trap(_) => "trap",
+        Outcome::Exit(_) => "exit",
+        Outcome::Cancelled => "cancelled",
     }
 }
 

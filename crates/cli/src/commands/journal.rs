@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
-use troupe_log::{export as files, record, verify as check};
+use troupe_log::{ActorId, PublicKey, SignedHead, record, verify as check};
+use troupe_runtime::env::{Clock as _, SystemClock};
 use troupe_runtime::node::{Node, NodeOptions};
 use troupe_server::client::segment;
-use troupe_server::export;
+use troupe_server::export::{self, Signing};
+use troupe_server::jsonl;
 use troupe_server::records::{Shown, Teller};
+use troupe_server::signed::SignedText;
 use troupe_server::wire::Verified;
 
 use crate::context::Context;
+use crate::evidence::{self, Evidence};
 use crate::failure::{Failure, Result};
 use crate::journals::{Of, Reach, export_path, unreadable};
 use crate::output::plain;
@@ -26,6 +30,10 @@ Examples:
   troupe journal show counter --from 100 --json
   troupe journal verify counter               finds a changed, missing or moved record
   troupe journal export counter               writes counter.journal, which replays anywhere
+  troupe journal export counter --format jsonl   lines of JSON, which `verify` takes too
+  troupe journal sign counter                 this node's signature under its head, as counter.signed
+  troupe journal verify counter.journal --signed counter.signed --key ed25519:...
+                                              was it rewritten, or cut, since it was signed?
   troupe journal diff monday.journal counter  the first record in which two journals differ
 
 An ACTOR's journal is asked of the node that runs, or read from the data folder if none runs; a FILE needs neither.")]
@@ -46,21 +54,44 @@ enum What {
         #[arg(long, value_name = "N", default_value_t = 0)]
         from: u64,
     },
-    /// Check every link
-    #[command(after_help = "Example:\n  troupe journal verify counter.journal")]
+    /// Check every link, and a signature
+    #[command(
+        after_help = "Example:\n  troupe journal verify counter.journal --signed counter.signed --key ed25519:..."
+    )]
     Verify {
         /// An actor, or a journal file
         #[arg(value_name = "ACTOR|FILE")]
         of: String,
+        /// The key that must have signed the head; without it any key is taken and named
+        #[arg(long, value_name = "PUBKEY")]
+        key: Option<String>,
+        /// A signed head that was kept apart; else the one in the file
+        #[arg(long, value_name = "FILE")]
+        signed: Option<PathBuf>,
+    },
+    /// Sign the head, so that a third party can check the journal
+    #[command(after_help = "Example:\n  troupe journal sign counter -o monday.signed")]
+    Sign {
+        /// An actor
+        actor: String,
+        /// The file, - for standard output [default: NAME.signed]
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Write a file that replays anywhere
     #[command(after_help = "Example:\n  troupe journal export counter -o monday.journal")]
     Export {
         /// An actor
         actor: String,
-        /// The file, - for standard output [default: NAME.journal]
+        /// The file, - for standard output [default: NAME.journal, or NAME.jsonl]
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// A journal file, or lines of JSON
+        #[arg(long, value_enum, default_value_t = Format::Journal)]
+        format: Format,
+        /// Sign the head in it with this node's key
+        #[arg(long)]
+        sign: bool,
         /// Leave the component out: the file is smaller, and a replay needs --component
         #[arg(long)]
         no_component: bool,
@@ -77,15 +108,47 @@ enum What {
     },
 }
 
+/// In which form a journal is exported.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// The file that replays anywhere.
+    Journal,
+    /// A line of JSON a record, with its hash and the one before it.
+    Jsonl,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
+
+/// How an export is to be.
+#[derive(Clone, Copy)]
+struct Wanted {
+    format: Format,
+    component: bool,
+    sign: bool,
+}
+
 /// Does one of them.
 pub async fn run(context: &Context, args: &Args) -> Result<()> {
     let of = |text: &str| Of::parse(text, &context.here);
     match &args.what {
         What::Show { of: text, from } => show(context, &of(text)?, *from).await,
-        What::Verify { of: text } => verify(context, &of(text)?).await,
-        What::Export { actor, output, no_component } => {
-            write(context, &of(actor)?, output.as_deref(), !no_component).await
+        What::Verify { of: text, key, signed } => {
+            let key = key.as_deref().map(evidence::public_key).transpose()?;
+            let signed = signed.as_ref().map(|path| evidence::signed_head(&context.here.join(path))).transpose()?;
+            verify(context, &of(text)?, key, signed).await
         }
+        What::Export { actor, output, format, sign, no_component } => {
+            let wanted = Wanted { format: *format, component: !no_component, sign: *sign };
+            write(context, &of(actor)?, output.as_deref(), wanted).await
+        }
+        What::Sign { actor, output } => sign(context, &of(actor)?, output.as_deref()).await,
         What::Diff { left, right } => diff(context, &of(left)?, &of(right)?).await,
     }
 }
@@ -115,13 +178,9 @@ async fn show(context: &Context, of: &Of, from: u64) -> Result<()> {
         }
     }
     let bytes = of.bytes(context).await?;
-    // A damaged journal is shown as far as it can be: that is how one finds what happened.
-    let report = files::verify_file(&bytes).map_err(|e| not_a_journal(of, &e))?;
-    if report.is_good() {
-        let file = files::read(&bytes).map_err(|e| not_a_journal(of, &e))?;
-        return print_all(context, &file.records, from).await;
-    }
-    Err(damaged(of, &told(&report)))
+    let found = Evidence::read(&bytes, &of.name())?;
+    let told = found.told();
+    if told.good { print_all(context, &found.records, from).await } else { Err(damaged(of, &told)) }
 }
 
 fn print_line(context: &Context, line: &[u8]) -> Result<()> {
@@ -158,14 +217,11 @@ pub async fn reader() -> Result<Node> {
     Node::open(NodeOptions { live: 1, ..NodeOptions::in_memory() }).await.map_err(|e| Failure::failed("engine", e, ""))
 }
 
-async fn verify(context: &Context, of: &Of) -> Result<()> {
+async fn verify(context: &Context, of: &Of, key: Option<PublicKey>, apart: Option<SignedHead>) -> Result<()> {
+    let mut signed = None;
     let verified = match of {
-        Of::File(path) => {
-            let bytes = std::fs::read(path).map_err(|e| Failure::read(path, &e))?;
-            let report = files::verify_file(&bytes).map_err(|e| not_a_journal(of, &e))?;
-            told(&report)
-        }
-        Of::Actor(id) => match Reach::find(context, id).await? {
+        // Against a signed head the records themselves are needed.
+        Of::Actor(id) if key.is_none() && apart.is_none() => match Reach::find(context, id).await? {
             Reach::Node(client) => client.get(&format!("/v1/actors/{}/journal/verify", segment(id.as_str()))).await?,
             Reach::Folder(folder) => {
                 let (journal, tip) = folder.journal(id)?;
@@ -173,10 +229,24 @@ async fn verify(context: &Context, of: &Of) -> Result<()> {
                 export::verify(id.as_str(), &bytes, tip.next, tip.head)
             }
         },
+        of => {
+            let found = Evidence::read(&of.bytes(context).await?, &of.name())?;
+            let told = found.told();
+            if told.good {
+                signed = found.vouched(apart, key.as_ref())?;
+            }
+            told
+        }
     };
     if context.out.json {
-        context.out.value(&verified);
-    } else if verified.good {
+        let mut value = serde_json::to_value(&verified).unwrap_or_default();
+        if let Some(signed) = &signed {
+            value["signed"] = json!(SignedText::from(signed.clone()));
+        }
+        context.out.value(&value);
+        return if verified.good { Ok(()) } else { Err(damaged(of, &verified)) };
+    }
+    if verified.good {
         context.out.line(format!(
             "good: {} of {}, from {} (record {}), head {}",
             records(verified.records),
@@ -185,6 +255,14 @@ async fn verify(context: &Context, of: &Of) -> Result<()> {
             verified.first,
             verified.head
         ));
+        if let Some(signed) = signed {
+            let seq = signed.seq;
+            context.out.line(format!(
+                "signed by {} at record {seq}: neither rewritten nor cut before it{}",
+                signed.key,
+                if key.is_some() { "" } else { " (if you trust that key: name it with --key)" }
+            ));
+        }
     }
     if verified.good { Ok(()) } else { Err(damaged(of, &verified)) }
 }
@@ -194,38 +272,23 @@ pub fn records(n: u64) -> String {
     format!("{n} record{}", if n == 1 { "" } else { "s" })
 }
 
-fn told(report: &files::FileReport) -> Verified {
-    let mut told = export::told(report.about.actor.as_str(), &report.records);
-    told.good = report.is_good();
-    told.problems.extend(report.damage.map(str::to_owned));
-    told
-}
-
 fn damaged(of: &Of, verified: &Verified) -> Failure {
     let help = "a copy from before the damage is the way back: `troupe journal export` makes them";
     Failure::failed("damaged", format!("{} is damaged: {}", of.name(), verified.problems.join("; ")), help)
 }
 
-/// A file that is something else.
-pub fn not_a_journal(of: &Of, e: &troupe_log::Error) -> Failure {
-    Failure::failed(
-        "not-a-journal",
-        format!("{}: {e}", of.name()),
-        "`troupe journal export ACTOR` makes a journal file",
-    )
-}
-
-async fn write(context: &Context, of: &Of, output: Option<&Path>, component: bool) -> Result<()> {
+async fn write(context: &Context, of: &Of, output: Option<&Path>, wanted: Wanted) -> Result<()> {
     let Of::Actor(id) = of else {
         return Err(Failure::usage(format!("{} is a journal file already", of.name()), "name an actor"));
     };
-    let output = output.map_or_else(|| PathBuf::from(format!("{}.journal", id.name())), Path::to_owned);
+    let named = || PathBuf::from(format!("{}.{}", id.name(), wanted.format.name()));
+    let output = output.map_or_else(named, Path::to_owned);
     let to_stdout = output.as_os_str() == "-";
     let path = context.here.join(&output);
-    let partial = path.with_extension("journal.part");
+    let partial = path.with_extension(format!("{}.part", wanted.format.name()));
     let target = if to_stdout { None } else { Some(File::create(&partial).map_err(|e| Failure::write(&partial, &e))?) };
     let mut out = Out { file: target, written: 0 };
-    let done = fill(context, id, component, &mut out).await;
+    let done = fill(context, id, wanted, &mut out).await;
     if to_stdout {
         return done;
     }
@@ -242,10 +305,12 @@ async fn write(context: &Context, of: &Of, output: Option<&Path>, component: boo
     Ok(())
 }
 
-async fn fill(context: &Context, id: &troupe_log::ActorId, component: bool, out: &mut Out) -> Result<()> {
+async fn fill(context: &Context, id: &ActorId, wanted: Wanted, out: &mut Out) -> Result<()> {
     match Reach::find(context, id).await? {
         Reach::Node(client) => {
-            let mut stream = client.stream(&export_path(id, component)).await?;
+            let Wanted { format, component, sign } = wanted;
+            let path = format!("{}&sign={sign}&format={}", export_path(id, component), format.name());
+            let mut stream = client.stream(&path).await?;
             while let Some(part) = stream.next().await? {
                 out.write_all(&part).map_err(|e| Failure::write(Path::new("the journal file"), &e))?;
             }
@@ -253,9 +318,60 @@ async fn fill(context: &Context, id: &troupe_log::ActorId, component: bool, out:
         }
         Reach::Folder(folder) => {
             let (journal, _) = folder.journal(id)?;
-            export::export(journal, &**folder.store(), component, out).map_err(unreadable)
+            let key = if wanted.sign { Some(folder.key()?) } else { None };
+            if key.is_some() {
+                folder.sync(id)?;
+            }
+            let signing = key.as_ref().map(|key| Signing { key, time: SystemClock::default().wall() });
+            match wanted.format {
+                Format::Journal => export::export(journal, &**folder.store(), wanted.component, signing, out),
+                Format::Jsonl => {
+                    let node = reader().await?;
+                    let done = jsonl::export(journal, node.registry(), signing, io::BufWriter::new(out));
+                    node.close().await.map_err(|e| Failure::failed("internal", e, ""))?;
+                    done
+                }
+            }
+            .map_err(unreadable)
         }
     }
+}
+
+async fn sign(context: &Context, of: &Of, output: Option<&Path>) -> Result<()> {
+    let Of::Actor(id) = of else {
+        return Err(Failure::usage(
+            format!("{} is a file", of.name()),
+            "only the node that has the actor signs: name the actor",
+        ));
+    };
+    let signed: SignedText = match Reach::find(context, id).await? {
+        Reach::Node(client) => {
+            client.post(&format!("/v1/actors/{}/journal/sign", segment(id.as_str())), &json!({})).await?
+        }
+        Reach::Folder(folder) => {
+            let (journal, tip) = folder.journal(id)?;
+            let key = folder.key()?;
+            folder.sync(id)?;
+            let signing = Signing { key: &key, time: SystemClock::default().wall() };
+            export::sign(journal, tip, signing).map_err(unreadable)?.into()
+        }
+    };
+    let mut text = serde_json::to_vec_pretty(&signed).unwrap_or_default();
+    text.push(b'\n');
+    let output = output.map_or_else(|| PathBuf::from(format!("{}.signed", id.name())), Path::to_owned);
+    if output.as_os_str() == "-" {
+        context.out.bytes(&text);
+        return Ok(());
+    }
+    let path = context.here.join(output);
+    std::fs::write(&path, &text).map_err(|e| Failure::write(&path, &e))?;
+    if context.out.json {
+        context.out.value(&json!({ "file": path, "signed": signed }));
+    } else {
+        let SignedText { seq, key, .. } = &signed;
+        context.out.line(format!("wrote {}: the head of record {seq}, signed by {key}", path.display()));
+    }
+    Ok(())
 }
 
 fn finish(out: &mut Out, partial: &Path, path: &Path) -> Result<()> {
@@ -314,6 +430,12 @@ async fn diff(context: &Context, left: &Of, right: &Of) -> Result<()> {
 }
 
 /// A journal file, read and found good.
-pub async fn file(context: &Context, of: &Of) -> Result<files::Export> {
-    files::read(&of.bytes(context).await?).map_err(|e| not_a_journal(of, &e))
+pub async fn file(context: &Context, of: &Of) -> Result<Evidence> {
+    let found = Evidence::read(&of.bytes(context).await?, &of.name())?;
+    let told = found.told();
+    if !told.good {
+        return Err(damaged(of, &told));
+    }
+    found.vouched(None, None)?;
+    Ok(found)
 }

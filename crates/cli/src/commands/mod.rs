@@ -9,6 +9,7 @@ mod export_actor;
 mod import_actor;
 mod inspect;
 mod journal;
+pub mod key;
 mod new;
 mod profile;
 mod ps;
@@ -69,6 +70,8 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Show, check, export and compare journals
     Journal(journal::Args),
+    /// Show the key that this node signs with
+    Key(key::Args),
     /// Show what a profile of grants stands for
     Profile(profile::Args),
     /// Print completions for a shell
@@ -83,6 +86,7 @@ pub fn run(context: &Context, command: Command) -> Result<()> {
         Command::Completions(args) => completions::run(&args),
         Command::Run(args) => run::run(context, &args),
         Command::Profile(args) => profile::run(context, &args),
+        Command::Key(args) => key::run(context, &args),
         Command::Inspect(args) => inspect::run(context, &args),
         Command::Journal(args) => host(journal::run(context, &args)),
         Command::Replay(args) => host(replay::run(context, &args)),

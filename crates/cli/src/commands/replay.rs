@@ -2,18 +2,21 @@
 //!
 //! Exit code 3 and the first difference, or 0 and how much was identical.
 
+mod step;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::json;
-use troupe_log::{Digest, Kind, Seq, body, export, record};
+use troupe_log::{Digest, Kind, Seq, body, record};
 use troupe_runtime::boundary::Divergence;
-use troupe_runtime::replay::{JournalSource, Replay, ReplayCode, Replayed};
+use troupe_runtime::replay::{Edit, JournalSource, Replay, ReplayCode, Replayed, Walk};
 use troupe_server::wire::Payload;
 
 use super::journal::{file, records};
 use crate::context::Context;
+use crate::evidence::Evidence;
 use crate::failure::{Failure, Result};
 use crate::journals::Of;
 use crate::output::plain;
@@ -25,7 +28,9 @@ Examples:
   troupe replay counter                            of an actor here
   troupe replay counter.journal                    of an exported file, on any machine
   troupe replay counter --component changed.wasm   would it have done the same? The first difference, exit code 3
-  troupe replay counter --until 120                stops there and shows the actor's state")]
+  troupe replay counter --until 120                stops there and shows the actor's state
+  troupe replay counter --step                     walks forward and back: next, back, run, break, calls, state, help
+  troupe replay counter --edit 7 --result 5        what would have come of it, had the call of record 7 given 5?")]
 pub struct Args {
     /// An actor, or a journal file
     #[arg(value_name = "ACTOR|FILE")]
@@ -39,10 +44,46 @@ pub struct Args {
     /// Print every turn
     #[arg(long)]
     turns: bool,
+    /// Walk through it by commands on standard input; `help` lists them
+    #[arg(long, conflicts_with_all = ["until", "turns", "edit"])]
+    step: bool,
+    /// Change this record, with --result, --message or --type, and show what then differs
+    #[arg(long, value_name = "N", conflicts_with_all = ["until", "turns"])]
+    edit: Option<u64>,
+    /// The other result of the call: text, or 0x and the encoded value
+    #[arg(long, value_name = "VALUE", requires = "edit", conflicts_with_all = ["message", "message_type"])]
+    result: Option<String>,
+    /// The other payload of the message: text, or 0x and hexadecimal digits
+    #[arg(long, value_name = "PAYLOAD", requires = "edit")]
+    message: Option<String>,
+    /// The other type of the message
+    #[arg(long = "type", value_name = "TYPE", requires = "edit")]
+    message_type: Option<String>,
+}
+
+impl Args {
+    /// What is to be changed.
+    fn edit(&self) -> Result<Option<(Seq, Edit)>> {
+        let Some(seq) = self.edit else { return Ok(None) };
+        let edit = match (&self.result, &self.message, &self.message_type) {
+            (Some(result), ..) => Edit::Result(result.clone()),
+            (None, None, None) => {
+                return Err(Failure::usage(
+                    format!("what is record {seq} to be?"),
+                    "add --result VALUE, --message PAYLOAD or --type TYPE",
+                ));
+            }
+            (None, message, message_type) => {
+                Edit::Message { message_type: message_type.clone(), payload: message.as_deref().map(step::payload) }
+            }
+        };
+        Ok(Some((Seq(seq), edit)))
+    }
 }
 
 /// Replays, and says how far the same was the same.
 pub async fn run(context: &Context, args: &Args) -> Result<()> {
+    let edit = args.edit()?;
     let of = Of::parse(&args.of, &context.here)?;
     let journal = file(context, &of).await?;
     let component = component(context, args, &of, &journal)?;
@@ -69,6 +110,14 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         (_, last) => Replay::in_force(codes.into_iter().chain(last).collect(), source),
     };
     let mut replay = replay.map_err(|e| failed(context, e))?;
+    if let Some((seq, edit)) = edit {
+        let fork = replay.fork(seq, &edit).await.map_err(|e| failed(context, e))?;
+        step::tell_fork(context, &fork);
+        return Ok(());
+    }
+    if args.step {
+        return step::walk(context, Walk::new(replay)).await;
+    }
     let until = Seq(args.until.unwrap_or(u64::MAX));
     if args.turns && args.until.is_none() {
         while let Some(turn) = replay.next_turn().await.map_err(|e| failed(context, e))? {
@@ -93,21 +142,13 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
     }
     context.out.line(format!("identical, {} in {} turns", records(summary.records), summary.turns));
     if let Some(state) = state {
-        context.out.line(format!("memory: {} bytes", state.memory));
-        if !state.fsm.is_empty() {
-            context.out.line(format!("state: {}", plain(&state.fsm)));
-        }
-        match state.saved.as_deref().map(|bytes| (std::str::from_utf8(bytes), bytes)) {
-            None => context.out.line("saved: the component has no snapshot of its own"),
-            Some((Ok(text), _)) => context.out.line(format!("saved: {}", plain(text))),
-            Some((Err(_), bytes)) => context.out.line(format!("saved: 0x{}", hex::encode(bytes))),
-        }
+        step::tell_state(context, &state);
     }
     Ok(())
 }
 
 /// The component to run: the one named, else the one in the file.
-fn component(context: &Context, args: &Args, of: &Of, journal: &export::Export) -> Result<Vec<u8>> {
+fn component(context: &Context, args: &Args, of: &Of, journal: &Evidence) -> Result<Vec<u8>> {
     if let Some(path) = &args.component {
         let path = context.here.join(path);
         return std::fs::read(&path).map_err(|e| Failure::read(&path, &e));

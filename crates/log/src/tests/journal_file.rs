@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::export::{About, Exporter, FileReport, read, verify_file};
 use crate::ids::{ActorId, Digest, Incarnation, NodeTime, Seq, WallTime};
 use crate::record::{HEADER, Kind, records};
+use crate::signed::{NodeKey, Refuted};
 use crate::verify::{Began, What};
 
 fn about() -> About {
@@ -148,8 +149,8 @@ fn no_cut_and_no_bytes_at_all_panic_or_are_taken_for_good() {
     assert!(read(&longer).is_err());
     let huge = [&good[..12], &[0xff; 200]].concat();
     assert!(read(&huge).is_err());
-    let newer = [&good[..8], &2u32.to_le_bytes(), &good[12..]].concat();
-    assert!(read(&newer).unwrap_err().to_string().contains("version 2"));
+    let newer = [&good[..8], &3u32.to_le_bytes(), &good[12..]].concat();
+    assert!(read(&newer).unwrap_err().to_string().contains("version 3"));
 }
 
 /// Each damage, its file, and what a verifier must say of it; `None` where any complaint will do.
@@ -257,6 +258,45 @@ fn the_python_verifier_agrees_on_good_and_damaged_files() {
 }
 
 /// "Fixtures of each version are kept and read forever."
+/// The same file with a signed head in it.
+fn signed_file(parts: &[Vec<u8>], about: &About) -> Vec<u8> {
+    let mut exporter = Exporter::to_be_signed(Vec::new(), about).unwrap();
+    exporter.records(&parts.concat()).unwrap();
+    exporter.blob(BLOB).unwrap();
+    let (tip, key) = (exporter.tip(), NodeKey::from_secret(&[42; 32]));
+    let seq = Seq(tip.next.0 - 1);
+    let head = key.sign(about.actor.clone(), about.incarnation, seq, tip.head, WallTime(1_700_000_000_000_000));
+    exporter.signed(&head).unwrap();
+    exporter.finish().unwrap()
+}
+
+#[test]
+fn a_signed_file_holds_what_was_signed_and_any_changed_byte_is_found() {
+    let good = signed_file(&parts(), &about());
+    let report = verify_file(&good).unwrap();
+    assert!(report.is_good(), "{report:?}");
+    assert_eq!(report.signed.as_ref().unwrap().key, NodeKey::from_secret(&[42; 32]).public());
+    assert_eq!(read(&good).unwrap().signed, report.signed);
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        assert!(!verify_file(&bad).is_ok_and(|report| report.is_good()), "byte {at}");
+        assert!(verify_file(&good[..at]).is_err(), "cut at {at}");
+    }
+    // All of it made again around other records, but for the signature, which nobody else can make.
+    let mut others = parts();
+    others.pop();
+    let shorter = signed_file(&others, &about());
+    let head = verify_file(&good).unwrap().signed.unwrap();
+    let mut exporter = Exporter::to_be_signed(Vec::new(), &about()).unwrap();
+    exporter.records(&others.concat()).unwrap();
+    exporter.signed(&head).unwrap();
+    let report = verify_file(&exporter.finish().unwrap()).unwrap();
+    assert!(report.records.is_good() && !report.is_good());
+    assert_eq!(report.refuted, Some(Refuted::Cut { signed: head.seq, last: Seq(head.seq.0 - 1) }));
+    assert!(verify_file(&shorter).unwrap().is_good());
+}
+
 #[test]
 fn files_of_every_version_are_read() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
@@ -266,20 +306,28 @@ fn files_of_every_version_are_read() {
     assert_eq!(export.end.head.to_string(), head.trim());
     assert_eq!(export.about, about());
     assert_eq!(export.blobs[&Digest::of(BLOB)], BLOB);
+    let v2 = read(&std::fs::read(dir.join("v2.journal")).unwrap()).unwrap();
+    assert_eq!(
+        (&v2.about, &v2.records, &v2.blobs, v2.end),
+        (&export.about, &export.records, &export.blobs, export.end)
+    );
+    assert_eq!(v2.signed.unwrap().head, export.end.head);
     let kinds: Vec<_> = records(&export.records).map(|r| r.unwrap().kind.to_string()).collect();
     let turn = ["turn-begin", "call", "turn-end"];
     assert_eq!(kinds, [&["genesis"][..], &turn, &turn, &turn, &["fault", "base"]].concat());
 }
 
-/// Writes the fixture of the version of today; run by hand when a version is made.
+/// Writes the fixtures; run by hand when a version is made.
 #[test]
 fn the_fixture_of_this_version_is_what_is_written_today() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1.journal");
-    let bytes = file(&parts(), &about());
-    if std::env::var_os("TROUPE_WRITE_FIXTURE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path.with_extension("head"), line(&bytes) + "\n").unwrap();
-        std::fs::write(&path, &bytes).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    for (name, bytes) in [("v1.journal", file(&parts(), &about())), ("v2.journal", signed_file(&parts(), &about()))] {
+        let path = folder.join(name);
+        if std::env::var_os("TROUPE_WRITE_FIXTURE").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(path.with_extension("head"), line(&bytes) + "\n").unwrap();
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        assert!(std::fs::read(&path).unwrap() == bytes, "the bytes of {name} have changed");
     }
-    assert!(std::fs::read(path).unwrap() == bytes, "the bytes of version 1 have changed");
 }

@@ -182,6 +182,9 @@ impl Bound {
 /// In a record a call is its arguments.
 impl Recordable for BoundCall {
     const MIN_BYTES: usize = 0;
+    fn show(&self, out: &mut String) {
+        super::show::bytes(&self.arguments, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.arguments);
     }

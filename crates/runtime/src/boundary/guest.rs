@@ -48,6 +48,12 @@ pub trait Services: Send + Sync + 'static {
     fn entropy(&self, out: &mut [u8]);
     /// The node's log.
     fn store(&self) -> &Arc<dyn Store>;
+    /// The records of an actor's own life before `next`, in replay too: what is derived from a journal is made again from that
+    /// journal. An error if they take more than `most` bytes.
+    fn past(&self, about: &About, tail: Option<Position>, next: Seq, most: usize) -> wasmtime::Result<Vec<u8>> {
+        let _ = (about, tail, next, most);
+        absent()
+    }
     /// Answers that turns wait for.
     fn waits(&self) -> &Waits;
     /// Who hears what the node is in the middle of.

@@ -13,8 +13,9 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, ResourceTyp
 use wasmtime::{Result, StoreContextMut};
 
 use super::Boundary;
+use super::derived::{Derived, Past};
 use super::effect::{Effect, Tag, function_name};
-use super::error::Restrained;
+use super::error::{Divergence, Restrained};
 use super::guest::Guest;
 use super::recordable::{DecodeError, Recordable};
 use super::recorder::Recalled;
@@ -82,6 +83,9 @@ pub struct Interface<'b> {
 
 /// Makes one resource of a recorded call again; see [`Extra::renew`].
 pub type Renew<P> = fn(&mut Guest, u32, &P) -> Result<Option<u32>>;
+
+/// Makes a result from the journal before the call; see [`Interface::func_derived`].
+pub type Derive<P, R> = fn(&mut Guest, &P, &Past) -> Result<R>;
 
 /// What a registration says beyond name, class and handler.
 pub struct Extra<P, R> {
@@ -204,6 +208,25 @@ impl Interface<'_> {
                 let function = function.clone();
                 let handler = handler.clone();
                 Box::new(async move { cross_async(store.data_mut(), &function, params, handler).await })
+            },
+        )?;
+        Ok(self)
+    }
+
+    /// A function whose result follows from the actor's own journal before the call, and from nothing else: it is recorded as the
+    /// range of records and a digest, and made again in replay. Class read; results without resources. With no journal there is
+    /// no past.
+    pub fn func_derived<P, R>(&mut self, name: &str, derive: Derive<P, R>) -> Result<&mut Self>
+    where
+        P: Params,
+        R: Results,
+    {
+        debug_assert!(!R::RESOURCES);
+        let function = self.add::<P, (Derived,)>(name, Effect::Read, Extra::default());
+        self.boundary.linker.instance(self.name)?.func_wrap(
+            name,
+            move |mut store: StoreContextMut<'_, Guest>, params: P| {
+                cross_derived(store.data_mut(), &function.entry, &params, derive)
             },
         )?;
         Ok(self)
@@ -348,6 +371,62 @@ fn cross<P: Params, R: Recordable>(
     };
     close(guest, mark, &mut result)?;
     result
+}
+
+/// A call whose result is made from the journal, live and in replay.
+fn cross_derived<P: Params, R: Recordable>(
+    guest: &mut Guest,
+    entry: &Arc<Entry>,
+    params: &P,
+    derive: Derive<P, R>,
+) -> Result<R> {
+    told(guest, entry);
+    if !guest.recorder.recording() {
+        return derive(guest, params, &Past::default());
+    }
+    if guest.recorder.replaying() {
+        match guest.recorder.recall(entry, params)? {
+            Recalled::Outcome(range) => {
+                let recorded: (Derived,) = guest.recorder.decode(range)?;
+                let past = guest.past(recorded.0.next)?;
+                let result = derive(guest, params, &past)?;
+                let made = Derived::of(&past, &result);
+                return if made == recorded.0 { Ok(result) } else { Err(otherwise(entry, &recorded.0, &made).into()) };
+            }
+            Recalled::Live => {}
+            Recalled::OpenIntent(_) | Recalled::OpenWait(..) => {
+                return Err(wasmtime::Error::msg("the journal has an intent where none can be"));
+            }
+        }
+    }
+    restrained(guest, entry, entry.effect)?;
+    let past = guest.past(guest.recorder.chain().next);
+    let mark = guest.recorder.open(Kind::Call, entry, params);
+    let made = past.and_then(|past| Ok((derive(guest, params, &past)?, past)));
+    let (result, mut recorded) = match made {
+        Ok((result, past)) => {
+            let derived = Derived::of(&past, &result);
+            (Some(result), Ok((derived,)))
+        }
+        Err(error) => (None, Err(error)),
+    };
+    close(guest, mark, &mut recorded)?;
+    match (recorded, result) {
+        (Ok(_), Some(result)) => Ok(result),
+        (Err(error), _) => Err(error),
+        (Ok(_), None) => Err(wasmtime::Error::msg("a call without a result")),
+    }
+}
+
+/// The journal does not give what it gave.
+fn otherwise(entry: &Entry, recorded: &Derived, made: &Derived) -> Divergence {
+    let shown = |derived: &Derived| {
+        let mut text = String::new();
+        derived.show(&mut text);
+        text
+    };
+    let function = entry.name.clone();
+    Divergence { seq: recorded.next, function, expected: shown(recorded), actual: shown(made) }
 }
 
 /// A call that may await, of any class.
@@ -565,6 +644,9 @@ pub struct Bytes(pub Vec<u8>);
 
 impl Recordable for Bytes {
     const MIN_BYTES: usize = 0;
+    fn show(&self, out: &mut String) {
+        super::show::bytes(&self.0, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.0);
     }

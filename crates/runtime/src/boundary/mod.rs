@@ -6,6 +6,8 @@
 
 mod bind;
 mod deny;
+mod departure;
+pub(crate) mod derived;
 mod dues;
 #[cfg(test)]
 pub(crate) mod dummy;
@@ -18,6 +20,7 @@ mod recordable;
 mod recorder;
 mod registry;
 mod resources;
+pub mod show;
 mod staging;
 pub mod value;
 
@@ -28,6 +31,8 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 pub use bind::{Bound, BoundCall, Serve, Unservable, bound_to};
+pub use departure::{Departure, NOT_MADE};
+pub use derived::{Derived, Past};
 pub use effect::{Effect, Tag, function_name, track};
 pub use error::{CommitFailed, Denied, Divergence, Exit, LeftHere, LimitReached, RecordedTrap};
 pub use guest::{
@@ -38,6 +43,7 @@ pub use interface::{AsyncHost, Begun, Bytes, Extra, Interface, Params, Results, 
 pub use limiter::Limiter;
 pub use recordable::{DecodeError, Handle, MapResource, Recordable};
 pub(crate) use recorder::exit_code;
+pub(crate) use recorder::tag_and_params;
 pub use recorder::{AtEnd, Recorder, Recording};
 pub use registry::{Entry, Registry, Renew};
 pub use resources::{Lost, Resources};

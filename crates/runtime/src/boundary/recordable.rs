@@ -51,6 +51,14 @@ pub trait Recordable: Sized {
         Ok(items)
     }
 
+    /// Appends the value as text: as Rust would print it, but lists of bytes as text or in hexadecimal.
+    fn show(&self, out: &mut String);
+
+    /// Appends a list as text.
+    fn show_slice(items: &[Self], out: &mut String) {
+        super::show::list(items, out);
+    }
+
     /// Replaces each resource handle by what `map` says.
     fn map_resources(&mut self, _map: MapResource<'_>) -> wasmtime::Result<()> {
         Ok(())
@@ -59,6 +67,9 @@ pub trait Recordable: Sized {
 
 impl Recordable for () {
     const MIN_BYTES: usize = 0;
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
     fn encode(&self, _: &mut Vec<u8>) {}
     fn decode(_: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(())
@@ -66,6 +77,12 @@ impl Recordable for () {
 }
 
 impl Recordable for u8 {
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
+    fn show_slice(items: &[Self], out: &mut String) {
+        super::show::bytes(items, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(*self);
     }
@@ -84,6 +101,9 @@ macro_rules! integers {
     ($($ty:ty),*) => {$(
         impl Recordable for $ty {
             const MIN_BYTES: usize = size_of::<$ty>();
+            fn show(&self, out: &mut String) {
+                super::show::debug(self, out);
+            }
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }
@@ -97,6 +117,9 @@ macro_rules! integers {
 integers!(u16, u32, u64, i8, i16, i32, i64);
 
 impl Recordable for bool {
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
     }
@@ -107,6 +130,9 @@ impl Recordable for bool {
 
 impl Recordable for f32 {
     const MIN_BYTES: usize = 4;
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         codec::put_f32(out, *self);
     }
@@ -117,6 +143,9 @@ impl Recordable for f32 {
 
 impl Recordable for f64 {
     const MIN_BYTES: usize = 8;
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         codec::put_f64(out, *self);
     }
@@ -127,6 +156,9 @@ impl Recordable for f64 {
 
 impl Recordable for char {
     const MIN_BYTES: usize = 4;
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         codec::put_char(out, *self);
     }
@@ -137,6 +169,9 @@ impl Recordable for char {
 
 impl Recordable for String {
     const MIN_BYTES: usize = 4;
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         codec::put_str(out, self);
     }
@@ -148,6 +183,9 @@ impl Recordable for String {
 impl<T: Recordable> Recordable for Vec<T> {
     const RESOURCES: bool = T::RESOURCES;
     const MIN_BYTES: usize = 4;
+    fn show(&self, out: &mut String) {
+        T::show_slice(self, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         codec::put_u32(out, self.len() as u32);
         T::encode_slice(self, out);
@@ -168,6 +206,12 @@ impl<T: Recordable> Recordable for Vec<T> {
 
 impl<T: Recordable> Recordable for Option<T> {
     const RESOURCES: bool = T::RESOURCES;
+    fn show(&self, out: &mut String) {
+        match self {
+            None => out.push_str("None"),
+            Some(value) => super::show::wrapped("Some", value, out),
+        }
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             None => out.push(0),
@@ -193,6 +237,12 @@ impl<T: Recordable> Recordable for Option<T> {
 
 impl<T: Recordable, E: Recordable> Recordable for Result<T, E> {
     const RESOURCES: bool = T::RESOURCES || E::RESOURCES;
+    fn show(&self, out: &mut String) {
+        match self {
+            Ok(value) => super::show::wrapped("Ok", value, out),
+            Err(error) => super::show::wrapped("Err", error, out),
+        }
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Ok(value) => {
@@ -222,6 +272,9 @@ impl<T: Recordable, E: Recordable> Recordable for Result<T, E> {
 impl<T: 'static> Recordable for Resource<T> {
     const RESOURCES: bool = true;
     const MIN_BYTES: usize = 4;
+    fn show(&self, out: &mut String) {
+        super::show::debug(self, out);
+    }
     fn encode(&self, out: &mut Vec<u8>) {
         codec::put_u32(out, self.rep());
     }
@@ -241,6 +294,10 @@ macro_rules! tuples {
         impl<$($name: Recordable),+> Recordable for ($($name,)+) {
             const RESOURCES: bool = $($name::RESOURCES)||+;
             const MIN_BYTES: usize = 0 $(+ $name::MIN_BYTES)+;
+            fn show(&self, out: &mut String) {
+                let parts: &[&dyn Fn(&mut String)] = &[$(&|out| self.$index.show(out)),+];
+                super::show::tuple(parts, out);
+            }
             fn encode(&self, out: &mut Vec<u8>) {
                 $(self.$index.encode(out);)+
             }
@@ -272,6 +329,14 @@ macro_rules! recordable_record {
     ($ty:ty { $($field:ident),+ $(,)? }) => {
         impl $crate::boundary::Recordable for $ty {
             const RESOURCES: bool = false;
+            fn show(&self, out: &mut String) {
+                let Self { $($field),+ } = self;
+                $crate::boundary::show::record(
+                    stringify!($ty),
+                    &[$((stringify!($field), &|out: &mut String| $crate::boundary::Recordable::show($field, out))),+],
+                    out,
+                );
+            }
             fn encode(&self, out: &mut Vec<u8>) {
                 let Self { $($field),+ } = self;
                 $($crate::boundary::Recordable::encode($field, out);)+
@@ -292,6 +357,20 @@ macro_rules! recordable_variant {
     ($ty:ty [$resources:expr] { $($case:ident $(($payload:ident))?),+ $(,)? }) => {
         impl $crate::boundary::Recordable for $ty {
             const RESOURCES: bool = $resources;
+            fn show(&self, out: &mut String) {
+                match self {
+                    $(Self::$case $(($payload))? => {
+                        let mut _plain = true;
+                        $(
+                            _plain = false;
+                            $crate::boundary::show::wrapped(stringify!($case), $payload, out);
+                        )?
+                        if _plain {
+                            out.push_str(stringify!($case));
+                        }
+                    })+
+                }
+            }
             fn encode(&self, out: &mut Vec<u8>) {
                 #[allow(non_camel_case_types, clippy::enum_variant_names)]
                 enum Order { $($case),+ }
@@ -341,6 +420,9 @@ macro_rules! recordable_enum {
 macro_rules! recordable_flags {
     ($ty:ty { $($flag:ident),+ $(,)? }) => {
         impl $crate::boundary::Recordable for $ty {
+            fn show(&self, out: &mut String) {
+                $crate::boundary::show::debug(self, out);
+            }
             fn encode(&self, out: &mut Vec<u8>) {
                 let mut bits: u64 = 0;
                 let mut bit = 0;

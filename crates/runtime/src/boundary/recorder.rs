@@ -11,6 +11,7 @@ use troupe_log::codec::{self, Reader};
 use troupe_log::record::KindNumber;
 use troupe_log::{Chain, Kind, Mark, NodeTime, Record, Seq, Step};
 
+use super::departure::Departure;
 use super::dues::Dues;
 use super::effect::Tag;
 use super::error::{Divergence, Exit, LeftHere, RecordedTrap};
@@ -71,6 +72,8 @@ pub struct Recorder {
     pub(crate) renewals: Vec<(u32, Arc<Entry>, Vec<u8>)>,
     /// When durations are over.
     pub(crate) dues: Dues,
+    /// In a fork: where it did something else than the records.
+    pub(super) departures: Option<Vec<Departure>>,
 }
 
 /// How a call ended, as the first byte of an outcome.
@@ -91,6 +94,7 @@ impl Recorder {
             denied: None,
             renewals: Vec::new(),
             dues: Dues::default(),
+            departures: None,
         }
     }
 
@@ -122,7 +126,10 @@ impl Recorder {
 
     /// Ends a replayed turn; an error if the guest ended it before its records did. Returns the record it ended at.
     pub fn end_replay(&mut self, how: impl FnOnce() -> String) -> Result<(), Divergence> {
-        let Some(mut cursor) = self.cursor.take() else { return Ok(()) };
+        if self.departures.is_some() {
+            self.leave_rest();
+        }
+        let Some(mut cursor) = self.cursor.take().filter(|_| self.departures.is_none()) else { return Ok(()) };
         match cursor.peek() {
             Some(record) if crossing(record.kind) => {
                 let (tag, params) = tag_and_params(record.body);
@@ -283,7 +290,7 @@ impl Recorder {
                 }
             };
         };
-        let (seq, kind, body) = (record.seq, record.kind, record.body);
+        let (mut seq, kind, body) = (record.seq, record.kind, record.body);
         if !crossing(kind) {
             let at_end = cursor.at_end;
             if at_end == AtEnd::Leave {
@@ -292,10 +299,16 @@ impl Recorder {
             return Err(self.differs(seq, entry, params, format!("the end of the turn ({kind})")).into());
         }
         let (tag, expected) = tag_and_params(body);
-        if tag != entry.tag || expected != params {
+        if (tag != entry.tag || expected != params) && self.departures.is_some() {
+            if let Err(divergence) = self.depart(entry, params) {
+                return Err(divergence.into());
+            }
+            seq = self.cursor.as_mut().and_then(Cursor::peek).map_or(seq, |record| record.seq);
+        } else if tag != entry.tag || expected != params {
             let expected = self.registry.call(tag, expected);
             return Err(self.differs(seq, entry, params, expected).into());
         }
+        let Some(cursor) = &mut self.cursor else { return Ok(Recalled::Live) };
         let recalled = cursor.take_answer()?;
         if let Recalled::Outcome(range) = &recalled {
             let logical = handed_out(entry, &cursor.bytes[range.clone()])?;
@@ -326,6 +339,22 @@ impl Recorder {
             VALUE => Ok(R::decode(&mut input)?),
             EXIT => Err(Exit { code: i32::decode(&mut input)? }.into()),
             _ => Err(RecordedTrap(input.str()?.to_owned()).into()),
+        }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The records of the turn, and how far they were compared.
+    pub(super) fn left(&self) -> Option<(Arc<[u8]>, usize)> {
+        self.cursor.as_ref().map(|cursor| (cursor.bytes.clone(), cursor.at))
+    }
+
+    /// The next record that is compared begins there.
+    pub(super) fn go_on_at(&mut self, at: usize) {
+        if let Some(cursor) = &mut self.cursor {
+            cursor.at = at;
         }
     }
 

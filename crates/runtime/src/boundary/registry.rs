@@ -4,7 +4,6 @@
 //! actors serve are added when a component that imports them is linked.
 
 use std::collections::HashMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -120,11 +119,13 @@ fn cut(mut text: String, bytes: &[u8]) -> String {
 }
 
 /// Text of a value of type `V`, cut where it is long.
-pub(crate) fn describe<V: Recordable + Debug>(bytes: &[u8]) -> Result<String, DecodeError> {
+pub(crate) fn describe<V: Recordable>(bytes: &[u8]) -> Result<String, DecodeError> {
     let mut input = Reader::new(bytes);
     let value = V::decode(&mut input)?;
     input.finish()?;
-    Ok(cut(format!("{value:?}"), bytes))
+    let mut text = String::new();
+    value.show(&mut text);
+    Ok(cut(text, bytes))
 }
 
 /// The logical numbers of the owned handles in an encoded value.

@@ -11,6 +11,7 @@ pub mod groups;
 // The interface is called so.
 #[allow(clippy::module_inception)]
 pub mod host;
+pub mod journal;
 pub mod locks;
 pub mod messaging;
 pub mod processes;
@@ -33,6 +34,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     registry::link(boundary)?;
     tuplespace::link(boundary)?;
     channels::link(boundary)?;
+    journal::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

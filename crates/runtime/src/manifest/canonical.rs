@@ -75,7 +75,7 @@ impl Grants {
                 f.repeat
             )
         }));
-        let lines = [
+        let mut lines = vec![
             ("clocks", self.clocks.to_string()),
             ("random", random),
             ("host", self.host.to_string()),
@@ -124,6 +124,10 @@ impl Grants {
             ("logging", self.logging.to_string()),
             ("config", pairs(self.config.iter().map(|(k, v)| (k, v.clone())))),
         ];
+        // What came later is written only where it is granted: older texts, which stand in journals, stay as they are.
+        if self.journal {
+            lines.push(("journal", self.journal.to_string()));
+        }
         written(&lines)
     }
 
@@ -288,6 +292,7 @@ mod tests {
             registry: r.flip().then(|| Registration { register: some(r), lookup: some(r) }),
             keyvalue: r.flip().then(|| KeyValue { own: some(r), shared: some(r) }),
             logging: r.flip(),
+            journal: r.flip(),
             config: (0..r.next(3)).map(|i| (format!("{i} {}", r.text()), r.text())).collect(),
         }
     }

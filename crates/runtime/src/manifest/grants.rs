@@ -35,6 +35,7 @@ pub(super) const GRANT_KEYS: &[&str] = &[
     "registry",
     "keyvalue",
     "logging",
+    "journal",
     "config",
 ];
 
@@ -64,6 +65,7 @@ pub(super) fn read<'d, 'i>(
             "host" => grants.host = switch(&entry)?,
             "stdio" => grants.stdio = switch(&entry)?,
             "logging" => grants.logging = switch(&entry)?,
+            "journal" => grants.journal = switch(&entry)?,
             "random" => random(&entry, &mut grants.random)?,
             "messaging" => grants.messaging = messaging(&entry)?,
             "environment" => grants.environment = environment(&entry)?,

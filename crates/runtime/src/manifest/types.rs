@@ -192,6 +192,8 @@ pub struct Grants {
     pub keyvalue: Option<KeyValue>,
     /// `wasi:logging`.
     pub logging: bool,
+    /// `troupe:journal/records`: seeing the own journal.
+    pub journal: bool,
     /// What `wasi:config` answers; empty unless said.
     pub config: BTreeMap<String, String>,
 }
@@ -215,6 +217,7 @@ impl Default for Grants {
             registry: None,
             keyvalue: None,
             logging: true,
+            journal: false,
             config: BTreeMap::new(),
         }
     }

@@ -19,6 +19,7 @@ impl Grants {
             ("host", self.host, parent.host),
             ("stdio", self.stdio, parent.stdio),
             ("logging", self.logging, parent.logging),
+            ("journal", self.journal, parent.journal),
             ("random", self.random.enabled, parent.random.enabled),
         ] {
             check(&format!("grants.{key}"), !child || parent, "true", "false")?;
@@ -296,11 +297,12 @@ mod tests {
         assert_eq!(Profile::Untrusted.grants().within(&parent), Ok(()));
         type Change = fn(&mut Grants);
         let none = Grants { clocks: false, host: false, stdio: false, logging: false, ..wide() };
-        let switches: [(&str, Change); 4] = [
+        let switches: [(&str, Change); 5] = [
             ("clocks", |g| g.clocks = true),
             ("host", |g| g.host = true),
             ("stdio", |g| g.stdio = true),
             ("logging", |g| g.logging = true),
+            ("journal", |g| g.journal = true),
         ];
         for (key, change) in switches {
             let mut child = none.clone();

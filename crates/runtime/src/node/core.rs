@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use troupe_log::body::FaultCause;
-use troupe_log::{ActorId, NodeTime, Store, WallTime};
+use troupe_log::{ActorId, NodeTime, Position, Seq, Store, WallTime};
 
 use crate::actor::cell::{Cell, Life, Status};
 use crate::actor::config::Config;
@@ -25,7 +25,8 @@ use crate::actor::mailbox::{Next, Refused, Roused};
 use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, MessageId, ReplyTo};
 use crate::actor::task::{Driver, Task};
 use crate::actor::ticker::Ticker;
-use crate::boundary::{Claim, Level, Registry, Reserved, Services, TimerChange};
+use crate::boundary::derived;
+use crate::boundary::{About, Claim, Level, Registry, Reserved, Services, TimerChange};
 use crate::component::{Code, Components};
 use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
@@ -431,6 +432,12 @@ impl Services for Core {
 
     fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    fn past(&self, about: &About, tail: Option<Position>, next: Seq, most: usize) -> wasmtime::Result<Vec<u8>> {
+        // Nothing is committed yet.
+        let Some(tail) = tail else { return Ok(Vec::new()) };
+        derived::read(&mut self.store.journal(&about.id, about.incarnation, tail, Seq(0))?, next, most)
     }
 
     fn waits(&self) -> &Waits {

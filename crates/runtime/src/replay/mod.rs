@@ -6,28 +6,34 @@
 
 mod ahead;
 mod blobs;
+mod fork;
 mod nothing;
 pub mod player;
 pub(crate) mod shadow;
 pub mod turns;
+mod walk;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use troupe_log::body::{self, Genesis, TurnKind};
-use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq, Store};
+use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq, Store, record};
 
 use self::ahead::Ahead;
 pub use self::blobs::blob_of;
+pub use self::fork::{Edit, Fork, ForkedTurn};
 use self::nothing::Nothing;
 use self::player::{Player, describe_outcome};
 use self::turns::{End, Item, PastTurn, Source, Turns};
+pub use self::walk::{Break, Step, Walk};
 use crate::actor::config::Config;
 use crate::actor::cut::Cut;
 use crate::actor::executor::describe;
 use crate::actor::live::Fall;
+use crate::boundary::derived;
 use crate::boundary::{About, AtEnd, Boundary, Recorder, Recording};
+pub use crate::boundary::{Departure, NOT_MADE};
 use crate::component::{Cache, Code, Engines, inspect, prepare};
 use crate::contract::Output;
 use crate::error::{Error, Result};
@@ -58,6 +64,11 @@ pub enum JournalSource {
 impl JournalSource {
     /// From record `from` on. What is left of a part of the store may stand before it.
     fn turns(&self, from: Seq) -> Result<Turns> {
+        if let JournalSource::Bytes { records, .. } = self
+            && from > Seq(0)
+        {
+            return Ok(Turns::new(Source::Bytes(records[offset(records, from)..].into())));
+        }
         Ok(Turns::new(match self {
             JournalSource::Store { store, actor, incarnation, tail } => {
                 Source::Store(store.journal(actor, *incarnation, *tail, from)?)
@@ -66,12 +77,60 @@ impl JournalSource {
         }))
     }
 
+    /// The records `from..next`.
+    pub fn between(&self, from: Seq, next: Seq) -> Result<Vec<u8>> {
+        let bytes = match self {
+            JournalSource::Store { store, actor, incarnation, tail } => {
+                let mut journal = store.journal(actor, *incarnation, *tail, from)?;
+                let mut bytes = Vec::new();
+                while let Some((_, part)) = journal.next_part()? {
+                    bytes.extend_from_slice(part);
+                    let newest = record::records(part).map_while(std::result::Result::ok).last();
+                    if newest.is_some_and(|newest| newest.seq.next() >= next) {
+                        break;
+                    }
+                }
+                bytes
+            }
+            JournalSource::Bytes { records, .. } => {
+                let at = offset(records, from);
+                let len = record::records(&records[at..]).map_while(std::result::Result::ok);
+                let len: usize = len.take_while(|r| r.seq < next).map(|r| r.bytes.len()).sum();
+                return Ok(records[at..at + len].to_vec());
+            }
+        };
+        let (at, end) = (offset(&bytes, from), offset(&bytes, next));
+        Ok(bytes[at..end.max(at)].to_vec())
+    }
+
+    /// The records before `next`; an error if they take more than `most` bytes.
+    pub fn past(&self, next: Seq, most: usize) -> wasmtime::Result<Vec<u8>> {
+        match self {
+            JournalSource::Store { store, actor, incarnation, tail } => {
+                derived::read(&mut store.journal(actor, *incarnation, *tail, Seq(0))?, next, most)
+            }
+            JournalSource::Bytes { records, .. } => {
+                let before = record::records(records).map_while(std::result::Result::ok).take_while(|r| r.seq < next);
+                let end: usize = before.map(|record| record.bytes.len()).sum();
+                if end > most {
+                    return Err(derived::too_long(most));
+                }
+                Ok(records[..end].to_vec())
+            }
+        }
+    }
+
     fn blob(&self, digest: &Digest) -> Option<Vec<u8>> {
         match self {
             JournalSource::Store { store, .. } => store.blob(digest).ok(),
             JournalSource::Bytes { blobs, .. } => blobs.get(digest).cloned(),
         }
     }
+}
+
+/// Where record `seq` begins, or the end.
+fn offset(records: &[u8], seq: Seq) -> usize {
+    record::records(records).map_while(std::result::Result::ok).take_while(|r| r.seq < seq).map(|r| r.bytes.len()).sum()
 }
 
 /// A component compiled for replay.
@@ -199,6 +258,8 @@ pub struct Replay {
     ended: bool,
     /// Read, and not played yet.
     ahead: Option<Box<PastTurn>>,
+    /// The first record that is played; what stands before it was passed.
+    from: Seq,
 }
 
 impl Replay {
@@ -222,7 +283,7 @@ impl Replay {
             .map_err(|why| Error::Unreplayable { why: format!("the settings in its genesis record: {why}") })?;
         let about = Arc::new(alone(&genesis.actor, genesis.incarnation, &config));
         let summary = Summary { records: 1, turns: 0 };
-        let player = new_player(&code, &about, &config);
+        let player = new_player(&code, &source, &about, &config);
         let (standing, ended) = (false, false);
         let start = Start { seq: Seq(0), about: about.clone() };
         Ok(Replay {
@@ -240,6 +301,7 @@ impl Replay {
             standing,
             ended,
             ahead: None,
+            from: Seq(0),
         })
     }
 
@@ -289,6 +351,10 @@ impl Replay {
         }
         while let Some(item) = self.turns.next_item()? {
             match item {
+                // What is left of the part before.
+                Item::Turn(turn) if turn.began < self.from => {}
+                Item::Other { seq, .. } if seq < self.from => {}
+                Item::Genesis(_) if self.from > Seq(0) => {}
                 Item::Turn(turn) => return Ok(Some(turn)),
                 Item::Genesis(genesis) => {
                     return Err(Error::Unreplayable { why: format!("a second genesis record of {}", genesis.actor) });
@@ -361,7 +427,7 @@ impl Replay {
         let blobs = move |digest: &Digest| source.blob(digest);
         let Start { seq: from, about } = self.base.clone();
         let mut turns = self.source.turns(from)?;
-        let mut player = new_player(&self.code, &about, &self.config);
+        let mut player = new_player(&self.code, &self.source, &about, &self.config);
         while let Some(item) = turns.next_item()? {
             match item {
                 Item::Turn(turn) if turn.began < from => {}
@@ -441,9 +507,9 @@ fn alone(id: &ActorId, incarnation: Incarnation, config: &Config) -> About {
     }
 }
 
-fn new_player(code: &ReplayCode, about: &Arc<About>, config: &Config) -> Player {
+fn new_player(code: &ReplayCode, source: &JournalSource, about: &Arc<About>, config: &Config) -> Player {
     let recorder = Recorder::new(Recording::On, Chain::START, code.boundary.registry().clone());
-    let nothing = Arc::new(Nothing);
+    let nothing = Arc::new(Nothing { journal: source.clone() });
     Player::new(code.code.clone(), about.clone(), nothing, &config.first_state, recorder, None, None)
 }
 

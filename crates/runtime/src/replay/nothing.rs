@@ -6,17 +6,21 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use troupe_log::{ActorId, NodeTime, Store, WallTime};
+use troupe_log::{ActorId, NodeTime, Position, Seq, Store, WallTime};
+
+use super::JournalSource;
 
 use crate::actor::keys::Name;
 use crate::actor::message::{Answer, Asker, CallError, Message, MessageId, ReplyTo};
-use crate::boundary::{Claim, Level, Reserved, Services, TimerChange};
+use crate::boundary::{About, Claim, Level, Reserved, Services, TimerChange};
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
 use crate::service::{Party, Shared};
 
-/// Nothing.
-pub(super) struct Nothing;
+/// Nothing but the journal that is replayed.
+pub(super) struct Nothing {
+    pub(super) journal: JournalSource,
+}
 
 macro_rules! touched {
     ($what:literal) => {
@@ -36,6 +40,9 @@ impl Services for Nothing {
     }
     fn store(&self) -> &Arc<dyn Store> {
         touched!("the store")
+    }
+    fn past(&self, _: &About, _: Option<Position>, next: Seq, most: usize) -> wasmtime::Result<Vec<u8>> {
+        self.journal.past(next, most)
     }
     fn waits(&self) -> &Waits {
         touched!("waits")

@@ -158,6 +158,14 @@ impl Player {
         Ok(())
     }
 
+    /// The recorder, wherever it is.
+    pub(super) fn any_recorder(&mut self) -> Option<&mut Recorder> {
+        match (&mut self.live, &mut self.recorder) {
+            (Some(live), _) => Some(&mut live.guest().recorder),
+            (None, recorder) => recorder.as_mut(),
+        }
+    }
+
     /// Hands the instance over.
     pub fn into_live(self) -> Option<Live> {
         self.live

@@ -33,7 +33,7 @@ pub(crate) async fn shadow(code: &ReplayCode, source: &JournalSource, start: &St
     let blobs = |digest: &Digest| source.blob(digest);
     let begin = |config: &Config| {
         let about = Arc::new(alone(&start.actor, start.incarnation, config));
-        new_player(code, &about, config)
+        new_player(code, source, &about, config)
     };
     let mut player: Option<Player> = start.config.as_deref().map(&begin);
     let (mut summary, mut next) = (Summary::default(), from);

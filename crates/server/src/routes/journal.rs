@@ -1,22 +1,25 @@
-//! `/v1/actors/{id}/journal`: the records of an actor, decoded one a line, or its journal as a file.
+//! `/v1/actors/{id}/journal`: the records of an actor, decoded one a line, or its journal as a file; its head, signed.
 
 use std::io;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use troupe_log::{JournalReader, record};
+use troupe_log::{Chain, JournalReader, NodeKey, record};
 
 use crate::error::ApiError;
 use crate::export::{self, ExportError};
 use crate::extract::Actor;
+use crate::jsonl;
 use crate::records::Teller;
 use crate::serve::Api;
+use crate::signed::{self, SignedText};
 use crate::wire::Verified;
 
 /// The parts of an answer that may be made before the client takes them.
@@ -70,24 +73,84 @@ pub(crate) struct With {
     /// Whether the component goes along.
     #[serde(default)]
     component: bool,
+    /// Whether the node signs the head.
+    #[serde(default)]
+    sign: bool,
+    /// The journal file, or lines of JSON.
+    #[serde(default)]
+    format: Format,
 }
 
-/// `GET /v1/actors/{id}/journal/export?component=true`: a journal file.
+/// In which form a journal is exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    /// The journal file.
+    #[default]
+    Journal,
+    /// Lines of JSON.
+    Jsonl,
+}
+
+/// The node's key, which is made when it is first asked for.
+async fn key(api: &Api) -> Result<NodeKey, ApiError> {
+    let node = api.node.clone();
+    let Some(data) = node.data().map(ToOwned::to_owned) else {
+        let help = "run it with a data folder: `troupe run --data FOLDER`";
+        return Err(ApiError::new(StatusCode::CONFLICT, "no-key", "a node in memory has no key to sign with", help));
+    };
+    let key = tokio::task::spawn_blocking(move || signed::key(&data, node.entropy()));
+    Ok(key.await.map_err(ApiError::internal)??)
+}
+
+/// `GET /v1/node/key`: what the node's signatures are checked with.
+pub(crate) async fn public(State(api): State<Api>) -> Result<Json<serde_json::Value>, ApiError> {
+    let key = key(&api).await?.public().to_string();
+    Ok(Json(serde_json::json!({ "key": key })))
+}
+
+/// `POST /v1/actors/{id}/journal/sign`: the head that is durable now, signed, once the whole journal was checked.
+pub(crate) async fn sign(State(api): State<Api>, Actor(id): Actor) -> Result<Json<SignedText>, ApiError> {
+    let key = key(&api).await?;
+    let actor = api.node.actor(&id).await?;
+    // Waits until all of it is durable.
+    let journal = api.node.journal(&id).await?;
+    let time = api.node.wall_time();
+    let signed = tokio::task::spawn_blocking(move || {
+        let tip = Chain { next: actor.next, head: actor.head };
+        export::sign(journal, tip, export::Signing { key: &key, time })
+    });
+    Ok(Json(signed.await.map_err(ApiError::internal)??.into()))
+}
+
+/// `GET /v1/actors/{id}/journal/export?component=true&sign=true&format=jsonl`: a journal file, or lines.
 pub(crate) async fn file(
     State(api): State<Api>,
     Actor(id): Actor,
     with: Result<Query<With>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(with) = with.map_err(|e| ApiError::invalid(e, "the query is empty, or ?component=true"))?;
+    let Query(with) = with.map_err(|e| {
+        ApiError::invalid(e, "the query is empty, or of component=true, sign=true, format=journal|jsonl")
+    })?;
+    let key = if with.sign { Some(key(&api).await?) } else { None };
     let journal = api.node.journal(&id).await?;
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         let out = std::io::BufWriter::with_capacity(PART, Parts(sender.clone()));
-        if let Err(e) = export::export(journal, &**api.node.store(), with.component, out) {
+        let signing = key.as_ref().map(|key| export::Signing { key, time: api.node.wall_time() });
+        let done = match with.format {
+            Format::Journal => export::export(journal, &**api.node.store(), with.component, signing, out),
+            Format::Jsonl => jsonl::export(journal, api.node.registry(), signing, out),
+        };
+        if let Err(e) = done {
             let _ = sender.blocking_send(Err(e.to_string()));
         }
     });
-    Ok(([(CONTENT_TYPE, "application/octet-stream")], body(receiver)).into_response())
+    let kind = match with.format {
+        Format::Journal => "application/octet-stream",
+        Format::Jsonl => "application/x-ndjson",
+    };
+    Ok(([(CONTENT_TYPE, kind)], body(receiver)).into_response())
 }
 
 /// Writes into an answer.

@@ -42,6 +42,7 @@ const DRAINED: usize = 16 << 20;
 pub(crate) fn all() -> Router<Api> {
     let small = Router::new()
         .route("/v1/node", get(node::show))
+        .route("/v1/node/key", get(journal::public))
         .route("/v1/node/stop", post(node::stop))
         .route("/v1/actors", get(actors::list).post(actors::start))
         .route("/v1/actors/{id}", delete(actors::stop))
@@ -65,6 +66,7 @@ pub(crate) fn all() -> Router<Api> {
         .route("/v1/queues/{queue}/extend", post(queues::extend))
         .route("/v1/actors/{id}/journal", get(journal::show))
         .route("/v1/actors/{id}/journal/verify", get(journal::verify))
+        .route("/v1/actors/{id}/journal/sign", post(journal::sign))
         .route("/v1/actors/{id}/journal/export", get(journal::file));
     let messages = Router::new()
         .route("/v1/actors/{id}/call", post(calls::call))

@@ -9,6 +9,7 @@ const WORLD: &str = "
     world w {
         include wasi:cli/imports@0.2.12;
         include troupe:actor/imports@0.1.0;
+        include troupe:journal/imports@0.1.0;
         include wasi:keyvalue/imports@0.2.0-draft2;
         include wasi:keyvalue/imports@0.2.0-draft;
         include wasi:logging/imports@0.1.0-draft;
@@ -23,6 +24,7 @@ fn component(engine: &wasmtime::Engine, world: &str) -> wasmtime::component::Com
     let drafts = ["keyvalue", "keyvalue-draft", "logging", "config", "config-draft"];
     let mut paths: Vec<_> = wasi.iter().chain(&drafts).map(|name| wit.join(format!("deps/{name}.wit"))).collect();
     paths.push(wit.join("troupe-actor"));
+    paths.push(wit.join("troupe-journal"));
     dummy::component(engine, &paths, world)
 }
 
