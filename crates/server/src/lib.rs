@@ -8,6 +8,7 @@ pub mod endpoint;
 mod error;
 pub mod export;
 mod extract;
+pub mod gateway;
 pub mod records;
 mod routes;
 mod serve;
@@ -17,4 +18,5 @@ pub mod token;
 pub mod wire;
 
 pub use error::{ApiError, Error};
+pub use gateway::{Gateway, GatewayOptions};
 pub use serve::{GRACE, Place, Server, Sign};

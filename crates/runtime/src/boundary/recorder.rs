@@ -71,6 +71,8 @@ pub struct Recorder {
     pub(crate) renewals: Vec<(u32, Arc<Entry>, Vec<u8>)>,
     /// When durations are over.
     pub(crate) dues: Dues,
+    /// The record of the intent in hand, or of the call that replay compared last.
+    pub(crate) crossed: Seq,
 }
 
 /// How a call ended, as the first byte of an outcome.
@@ -91,6 +93,7 @@ impl Recorder {
             denied: None,
             renewals: Vec::new(),
             dues: Dues::default(),
+            crossed: Seq(0),
         }
     }
 
@@ -147,6 +150,12 @@ impl Recorder {
     /// Marks the call in hand as denied.
     pub fn deny(&mut self, grant: &str) {
         self.denied = Some(grant.to_owned());
+    }
+
+    /// The function of that name.
+    pub(crate) fn entry(&self, name: &str) -> wasmtime::Result<Arc<Entry>> {
+        let found = self.registry.get(Tag::of_name(name)).cloned();
+        found.ok_or_else(|| wasmtime::Error::msg(format!("nothing is registered as {name}")))
     }
 
     /// Whether something of an earlier life could be made again.
@@ -296,6 +305,7 @@ impl Recorder {
             let expected = self.registry.call(tag, expected);
             return Err(self.differs(seq, entry, params, expected).into());
         }
+        self.crossed = seq;
         let recalled = cursor.take_answer()?;
         if let Recalled::Outcome(range) = &recalled {
             let logical = handed_out(entry, &cursor.bytes[range.clone()])?;

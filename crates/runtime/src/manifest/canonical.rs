@@ -75,7 +75,7 @@ impl Grants {
                 f.repeat
             )
         }));
-        let lines = [
+        let mut lines = vec![
             ("clocks", self.clocks.to_string()),
             ("random", random),
             ("host", self.host.to_string()),
@@ -124,6 +124,10 @@ impl Grants {
             ("logging", self.logging.to_string()),
             ("config", pairs(self.config.iter().map(|(k, v)| (k, v.clone())))),
         ];
+        // What came later is not written where it is not granted: the text of an older manifest stays as it was.
+        if let Some(http) = &self.http {
+            lines.push(("http", http.text()));
+        }
         written(&lines)
     }
 
@@ -194,7 +198,7 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::manifest::{
-        Channels, Environment, FilesystemGrant, KeyValue, Messaging, Processes, RandomGrant, Registration, TupleSpaces,
+        Channels, Environment, FilesystemGrant, HostPattern, HttpGrant, KeyValue, Messaging, Processes, RandomGrant, Registration, TupleSpaces,
     };
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
@@ -289,6 +293,13 @@ mod tests {
             keyvalue: r.flip().then(|| KeyValue { own: some(r), shared: some(r) }),
             logging: r.flip(),
             config: (0..r.next(3)).map(|i| (format!("{i} {}", r.text()), r.text())).collect(),
+            http: r.flip().then(|| HttpGrant {
+                hosts: (0..r.next(3)).map(|i| HostPattern::parse(&format!("*.h{i}.org:{}", i + 1)).unwrap()).collect(),
+                private: r.flip(),
+                max_request: ByteCount(r.next(1 << 20)),
+                timeout: Duration::from_millis(1 + r.next(10_000)),
+                ..HttpGrant::all()
+            }),
         }
     }
 
