@@ -48,7 +48,11 @@ async fn a_command_that_a_crash_cuts_is_run_to_the_same_end() {
         disk.crash();
         let node = node_on(&disk).await;
         let finished = done(&node, run(&["command", "exit"], "in")).await;
-        assert_eq!((finished.code, &*finished.output), (1, &b"2 arguments: command exit\nIN"[..]), "after {operations}");
+        assert_eq!(
+            (finished.code, &*finished.output),
+            (1, &b"2 arguments: command exit\nIN"[..]),
+            "after {operations}"
+        );
         replay(&node, "command", "command").await.unwrap();
         node.close().await.unwrap();
         if whole {

@@ -96,7 +96,11 @@ async fn an_ordinary_component_is_served_and_replayed() {
     // In chunks, with trailers.
     let mut sum = hyper::HeaderMap::new();
     sum.insert("x-sum", "7".parse().unwrap());
-    let frames = vec![Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b"ab"))), Ok(Frame::data(Bytes::from_static(b"cd"))), Ok(Frame::trailers(sum))];
+    let frames = vec![
+        Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from_static(b"ab"))),
+        Ok(Frame::data(Bytes::from_static(b"cd"))),
+        Ok(Frame::trailers(sum)),
+    ];
     let body = StreamBody::new(futures_util::stream::iter(frames));
     let request = Request::post("/app/echo").header("host", "here").header("trailer", "x-sum").header("te", "trailers");
     let response = send(&gateway, request.body(body).unwrap()).await.into_body().collect().await.unwrap();
@@ -135,7 +139,13 @@ async fn what_was_answered_survives_a_power_cut_and_the_route_too() {
 /// Stops the node after each possible number of the disk's operations inside of one request.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wherever_the_node_stops_a_request_is_done_once() {
-    let request = http::Request { method: "POST".into(), scheme: "http".into(), path: "/echo".into(), body: b"text".to_vec(), ..Default::default() };
+    let request = http::Request {
+        method: "POST".into(),
+        scheme: "http".into(),
+        path: "/echo".into(),
+        body: b"text".to_vec(),
+        ..Default::default()
+    };
     for operations in 0.. {
         assert!(operations < 200, "the call never ends");
         let disk = SimDisk::new();
@@ -245,7 +255,8 @@ async fn what_a_client_sends_is_bounded() {
     spec.limits.max_turn_journal = ByteCount(1 << 20);
     node.start(spec).await.unwrap();
     let patience = Duration::from_millis(200);
-    let gateway = Gateway::start(GatewayOptions { patience, max_head: 8 << 10, ..options() }, node.clone()).await.unwrap();
+    let gateway =
+        Gateway::start(GatewayOptions { patience, max_head: 8 << 10, ..options() }, node.clone()).await.unwrap();
     assert_eq!(post(&gateway, "/echo", vec![b'x'; 9_000]).await.0, 200);
     assert_eq!(post(&gateway, "/echo", vec![b'x'; 9_990]).await.0, 413, "with its head it is larger than the payload");
     assert_eq!(post(&gateway, "/echo", vec![b'x'; 10_001]).await.0, 413);
@@ -262,6 +273,7 @@ async fn what_a_client_sends_is_bounded() {
     assert!(long.starts_with("HTTP/1.1 431"), "{long}");
     let many = raw(&format!("GET / HTTP/1.1\r\nhost: here\r\n{}\r\n", "x: y\r\n".repeat(200))).await;
     assert!(many.starts_with("HTTP/1.1 431"), "{many}");
+    assert_eq!(raw("").await, "", "who says nothing is not waited for");
     let slow_head = raw("GET / HTTP/1.1\r\nhost:").await;
     assert!(slow_head.is_empty() || slow_head.starts_with("HTTP/1.1 408"), "{slow_head}");
     let slow_body = raw("POST /echo HTTP/1.1\r\nhost: here\r\ncontent-length: 5\r\n\r\nab").await;

@@ -42,7 +42,9 @@ impl Peer {
                     let (asked, held) = (asked.clone(), held.clone());
                     tokio::spawn(async move {
                         let answer = service_fn(move |request| answer(request, asked.clone(), held.clone()));
-                        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                        let _ = hyper::server::conn::http1::Builder::new()
+                            .serve_connection(TokioIo::new(stream), answer)
+                            .await;
                     });
                 }
             }

@@ -20,7 +20,11 @@ pub async fn run(context: &Context, node: &Node, spec: ActorSpec, arguments: &[S
     let arguments = std::iter::once(id.name().to_owned()).chain(arguments.iter().cloned()).collect();
     let message = Outgoing::new(RUN, Command { arguments, input }.encode());
     let answer = node.call(&id, message).await.map_err(|e| {
-        Failure::failed("command", format!("{id} did not come to its end: {e}"), format!("`troupe journal show {}` shows what it did", id.name()))
+        Failure::failed(
+            "command",
+            format!("{id} did not come to its end: {e}"),
+            format!("`troupe journal show {}` shows what it did", id.name()),
+        )
     })?;
     let finished = Finished::decode(&answer).map_err(|e| Failure::failed("command", e, ""))?;
     if context.out.json {

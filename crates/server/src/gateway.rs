@@ -22,7 +22,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
@@ -153,7 +153,6 @@ async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Rece
         let _ = stream.set_nodelay(true);
         let (door, stopped) = (door.clone(), stopped.clone());
         tokio::spawn(async move {
-            let stream = Patient::new(stream, door.options.patience);
             match &door.tls {
                 None => connection(stream, &door, stopped).await,
                 Some(tls) => {
@@ -180,6 +179,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let options = &door.options;
+    let stream = Patient::new(stream, options.patience);
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -302,17 +302,18 @@ fn of_actor(response: http::Response, head: bool) -> Response<Gathered> {
     made
 }
 
-/// A connection whose client must take what is written, or it ends.
-struct Patient {
-    stream: TcpStream,
+/// A connection whose client must say something, and take what is written, or it ends.
+struct Patient<S> {
+    stream: S,
     patience: Duration,
     waits: Pin<Box<Sleep>>,
     waiting: bool,
+    silent: bool,
 }
 
-impl Patient {
-    fn new(stream: TcpStream, patience: Duration) -> Patient {
-        Patient { stream, patience, waits: Box::pin(tokio::time::sleep(patience)), waiting: false }
+impl<S> Patient<S> {
+    fn new(stream: S, patience: Duration) -> Patient<S> {
+        Patient { stream, patience, waits: Box::pin(tokio::time::sleep(patience)), waiting: false, silent: true }
     }
 
     fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -331,13 +332,22 @@ impl Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if !self.silent {
+            return read;
+        }
+        // Until the first byte nobody else counts the time; nothing is written before it.
+        if read.is_ready() {
+            self.silent = false;
+            return read;
+        }
+        self.waits.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.bounded(context, written)

@@ -69,7 +69,10 @@ impl Config {
             let (was, is): (Vec<_>, Vec<_>) =
                 (before.lines().map(key_and_value).collect(), now.lines().map(key_and_value).collect());
             let value = |lines: &[(&str, &str)], key: &str| {
-                lines.iter().find(|(known, _)| *known == key).map_or("false".to_owned(), |(_, value)| (*value).to_owned())
+                lines
+                    .iter()
+                    .find(|(known, _)| *known == key)
+                    .map_or("false".to_owned(), |(_, value)| (*value).to_owned())
             };
             let added = is.iter().filter(|(key, _)| !was.iter().any(|(known, _)| known == key));
             for (key, _) in was.iter().chain(added) {

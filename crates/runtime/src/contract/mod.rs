@@ -96,10 +96,7 @@ impl Contract {
 
     /// True if nothing of it can take a message.
     pub fn is_empty(&self) -> bool {
-        !self.behaviors.takes_messages()
-            && !self.command.is_there()
-            && !self.http.is_there()
-            && self.typed.is_empty()
+        !self.behaviors.takes_messages() && !self.command.is_there() && !self.http.is_there() && self.typed.is_empty()
     }
 
     /// True if it takes requests over HTTP.

@@ -198,7 +198,8 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::manifest::{
-        Channels, Environment, FilesystemGrant, HostPattern, HttpGrant, KeyValue, Messaging, Processes, RandomGrant, Registration, TupleSpaces,
+        Channels, Environment, FilesystemGrant, HostPattern, HttpGrant, KeyValue, Messaging, Processes, RandomGrant,
+        Registration, TupleSpaces,
     };
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;

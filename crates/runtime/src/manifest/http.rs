@@ -116,7 +116,9 @@ impl HttpGrant {
         for (key, entry) in section.entries() {
             match key.as_str() {
                 "hosts" => {
-                    let read = |(text, at): (String, Entry<'_, '_>)| HostPattern::parse(&text).map_err(|why| at.bad(why, HOST));
+                    let read = |(text, at): (String, Entry<'_, '_>)| {
+                        HostPattern::parse(&text).map_err(|why| at.bad(why, HOST))
+                    };
                     grant.hosts = entry.strings()?.into_iter().map(read).collect::<Result<_, _>>()?;
                 }
                 "methods" => grant.methods = entry.strings()?.into_iter().map(method).collect::<Result<_, _>>()?,
@@ -136,7 +138,8 @@ impl HttpGrant {
     }
 }
 
-const HOST: &str = "write a host such as \"api.example.com\", \"*.example.com\", \"example.com:8080\" or \"example.com:*\"";
+const HOST: &str =
+    "write a host such as \"api.example.com\", \"*.example.com\", \"example.com:8080\" or \"example.com:*\"";
 
 fn list(items: impl Iterator<Item = String>) -> String {
     // Neither hosts nor methods hold what must be escaped.
@@ -265,7 +268,8 @@ impl Serving {
     pub(super) fn read(entry: &Entry<'_, '_>, journal: Option<Entry<'_, '_>>) -> Result<Serving, Error> {
         let section = entry.section(&["route", "instance"])?;
         let route = section.need("route", "route = \"/hello\"")?;
-        let mut serving = Serving::on(route.str()?).map_err(|why| route.bad(why, "a route is a path such as \"/hello\""))?;
+        let mut serving =
+            Serving::on(route.str()?).map_err(|why| route.bad(why, "a route is a path such as \"/hello\""))?;
         if let Some(entry) = section.get("instance") {
             serving.instance = entry.word(&Instance::WORDS)?;
             let off = journal.as_ref().is_some_and(|journal| journal.str().is_ok_and(|word| word == "off"));
@@ -341,7 +345,8 @@ mod tests {
     #[test]
     fn a_route_takes_its_path_and_what_lies_below() {
         let serving = Serving::on("/shop/").unwrap();
-        for (path, taken) in [("/shop", true), ("/shop/", true), ("/shop/a", true), ("/shopping", false), ("/", false)] {
+        for (path, taken) in [("/shop", true), ("/shop/", true), ("/shop/a", true), ("/shopping", false), ("/", false)]
+        {
             assert_eq!(serving.takes(path), taken, "{path}");
         }
         assert!(Serving::on("/").unwrap().takes("/anything"));

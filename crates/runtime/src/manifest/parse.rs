@@ -18,7 +18,8 @@ use super::text::{Entry, Section};
 use super::types::{ComponentRef, Grants, Keep, Limits, Mode, OnFault, Snapshots, Supervision};
 
 pub(super) const ACTOR_KEYS: &[&str] = &["name", "component", "journal", "init", "fsm-state"];
-pub(super) const SECTION_KEYS: &[&str] = &["limits", "grants", "components", "supervision", "snapshots", "bind", "http"];
+pub(super) const SECTION_KEYS: &[&str] =
+    &["limits", "grants", "components", "supervision", "snapshots", "bind", "http"];
 pub(super) const LIMIT_KEYS: &[&str] = &[
     "memory",
     "tables",

@@ -83,7 +83,9 @@ impl ActorRef {
         reply: Option<oneshot::Sender<Answer>>,
     ) -> Result<(MessageId, Gate), CallError> {
         let (core, cell) = (&self.core, &self.cell);
-        if outgoing.message_type.is_empty() || (outgoing.message_type.starts_with("troupe:") && &*outgoing.message_type != RUN) {
+        if outgoing.message_type.is_empty()
+            || (outgoing.message_type.starts_with("troupe:") && &*outgoing.message_type != RUN)
+        {
             let message_type = &outgoing.message_type;
             return Err(CallError::Invalid(format!("the message type `{message_type}` is empty or the runtime's own")));
         }

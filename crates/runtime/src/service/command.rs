@@ -132,7 +132,10 @@ mod tests {
     fn commands_come_back_and_no_cut_one_does() {
         let command = Command { arguments: vec!["a".into(), "b c".into()], input: b"in".to_vec() };
         let bytes = command.encode();
-        assert_eq!(bytes, [&[1u8, 2, 0, 0, 0, 1, 0, 0, 0][..], b"a", &[3, 0, 0, 0], b"b c", &[2, 0, 0, 0], b"in"].concat());
+        assert_eq!(
+            bytes,
+            [&[1u8, 2, 0, 0, 0, 1, 0, 0, 0][..], b"a", &[3, 0, 0, 0], b"b c", &[2, 0, 0, 0], b"in"].concat()
+        );
         assert_eq!(Command::decode(&bytes).unwrap(), command);
         let finished = Finished { code: -1, output: b"out".to_vec(), errors: Vec::new() };
         let answer = finished.encode();

@@ -101,7 +101,8 @@ fn send(
                 stream.blocking_write_and_flush(piece).unwrap();
             }
         }
-        let trailers: Vec<_> = trailers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+        let trailers: Vec<_> =
+            trailers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
         OutgoingBody::finish(out, (!trailers.is_empty()).then(|| Fields::from_list(&trailers).unwrap()))
     };
     if order == Order::FinishFirst {
@@ -175,7 +176,11 @@ fn trailers(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
     let trailers = trailers.get().expect("ready").expect("first")?;
     host::sleep_millis(300).unwrap();
     let told = trailers.map(|trailers| trailers.entries()).unwrap_or_default();
-    Ok(told.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect::<Vec<_>>().join(","))
+    Ok(told
+        .iter()
+        .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+        .collect::<Vec<_>>()
+        .join(","))
 }
 
 fn wrong_length(url: &str) -> Result<String, ErrorCode> {

@@ -192,16 +192,17 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
         )
     }
     fn spliced() -> Extra<(Output, Input, u64), Answer<u64>> {
-        answers().class(|guest, (stream, _, _): &(Output, _, _)| files::write(guest, stream.rep())).noted(|guest, _| http::spliced(guest)).replayed(
-            |guest, (stream, source, _), (answer,)| {
+        answers()
+            .class(|guest, (stream, _, _): &(Output, _, _)| files::write(guest, stream.rep()))
+            .noted(|guest, _| http::spliced(guest))
+            .replayed(|guest, (stream, source, _), (answer,)| {
                 let moved = moved(answer, |count| *count);
                 if answer.is_ok() {
                     http::recorded_splice(guest, stream.rep(), source.rep(), moved.unwrap_or(0));
                 }
                 files::recorded_move(guest, stream.rep(), moved);
                 files::recorded_move(guest, source.rep(), moved);
-            },
-        )
+            })
     }
     boundary
         .interface("wasi:io/streams@0.2.12")?

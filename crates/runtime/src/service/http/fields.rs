@@ -195,7 +195,8 @@ pub fn to_map(entries: &[(String, Vec<u8>)]) -> HeaderMap {
 
 /// As they came over the wire, without what is between two hops.
 pub fn from_map(map: &HeaderMap) -> Entries {
-    let of_the_hop = |name: &HeaderName| FORBIDDEN.iter().any(|forbidden| *forbidden == name.as_str() && name != "host");
+    let of_the_hop =
+        |name: &HeaderName| FORBIDDEN.iter().any(|forbidden| *forbidden == name.as_str() && name != "host");
     map.iter()
         .filter(|(name, _)| !of_the_hop(name))
         .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))

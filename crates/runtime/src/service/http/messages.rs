@@ -191,10 +191,10 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_format() {
-        let response = Response { status: 201, headers: vec![("a".into(), b"b".to_vec())], body: b"c".to_vec(), trailers: None };
-        let expected = [
-            &[1u8][..], &[201, 0], &[1, 0, 0, 0], &[1, 0, 0, 0], b"a", &[1, 0, 0, 0], b"b", &[1, 0, 0, 0], b"c", &[0],
-        ];
+        let response =
+            Response { status: 201, headers: vec![("a".into(), b"b".to_vec())], body: b"c".to_vec(), trailers: None };
+        let expected =
+            [&[1u8][..], &[201, 0], &[1, 0, 0, 0], &[1, 0, 0, 0], b"a", &[1, 0, 0, 0], b"b", &[1, 0, 0, 0], b"c", &[0]];
         assert_eq!(response.encode(), expected.concat());
     }
 

@@ -35,7 +35,8 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
 /// The fault of an actor whose values are larger than its memory may be.
 fn full(guest: &Guest) -> wasmtime::Error {
     let limit = guest.about.limits.memory;
-    LimitReached(format!("HTTP values hold more than limits.memory = {limit}, or one set of fields more than 128 KiB")).into()
+    LimitReached(format!("HTTP values hold more than limits.memory = {limit}, or one set of fields more than 128 KiB"))
+        .into()
 }
 
 fn room<T>(guest: &Guest, made: Result<T, Full>) -> wasmtime::Result<T> {

@@ -64,7 +64,8 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Read,
             Extra::default().value(),
             |guest: &mut Guest, (request, method): (Request, Method)| -> wasmtime::Result<Done> {
-                let right = method.as_str().len() <= MAX_TEXT && http::Method::from_bytes(method.as_str().as_bytes()).is_ok();
+                let right =
+                    method.as_str().len() <= MAX_TEXT && http::Method::from_bytes(method.as_str().as_bytes()).is_ok();
                 Ok((set(right, &mut guest.table.get_mut(&request)?.method, method),))
             },
         )?
@@ -77,7 +78,8 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Extra::default().value(),
             |guest: &mut Guest, (request, path): (Request, Option<String>)| -> wasmtime::Result<Done> {
                 let right = path.as_ref().is_none_or(|path| {
-                    path.len() <= MAX_TEXT && PathAndQuery::try_from(path.as_str()).is_ok_and(|read| read.as_str() == path)
+                    path.len() <= MAX_TEXT
+                        && PathAndQuery::try_from(path.as_str()).is_ok_and(|read| read.as_str() == path)
                 });
                 Ok((set(right, &mut guest.table.get_mut(&request)?.path, path),))
             },
@@ -105,7 +107,8 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Extra::default().value(),
             |guest: &mut Guest, (request, authority): (Request, Option<String>)| -> wasmtime::Result<Done> {
                 let right = authority.as_ref().is_none_or(|text| {
-                    text.len() <= MAX_TEXT && Authority::try_from(text.as_str()).is_ok_and(|read| !read.as_str().contains('@'))
+                    text.len() <= MAX_TEXT
+                        && Authority::try_from(text.as_str()).is_ok_and(|read| !read.as_str().contains('@'))
                 });
                 Ok((set(right, &mut guest.table.get_mut(&request)?.authority, authority),))
             },
@@ -135,23 +138,24 @@ fn options(boundary: &mut Boundary) -> wasmtime::Result<()> {
     type Field = fn(&mut RequestOptions) -> &mut Option<Duration>;
     const FIELDS: [(&str, &str, Field); 3] = [
         ("[method]request-options.connect-timeout", "[method]request-options.set-connect-timeout", |o| &mut o.connect),
-        (
-            "[method]request-options.first-byte-timeout",
-            "[method]request-options.set-first-byte-timeout",
-            |o| &mut o.first_byte,
-        ),
-        (
-            "[method]request-options.between-bytes-timeout",
-            "[method]request-options.set-between-bytes-timeout",
-            |o| &mut o.between_bytes,
-        ),
+        ("[method]request-options.first-byte-timeout", "[method]request-options.set-first-byte-timeout", |o| {
+            &mut o.first_byte
+        }),
+        ("[method]request-options.between-bytes-timeout", "[method]request-options.set-between-bytes-timeout", |o| {
+            &mut o.between_bytes
+        }),
     ];
     let mut interface = boundary.interface(TYPES)?;
     interface
-        .resource("request-options", |guest, options: Options| guest.table.delete(options).map(|_| ()).map_err(Into::into))?
-        .func_with("[constructor]request-options", Effect::Read, Extra::default().value(), |guest: &mut Guest, (): ()| {
-            Ok((guest.table.push(RequestOptions::default())?,))
-        })?;
+        .resource("request-options", |guest, options: Options| {
+            guest.table.delete(options).map(|_| ()).map_err(Into::into)
+        })?
+        .func_with(
+            "[constructor]request-options",
+            Effect::Read,
+            Extra::default().value(),
+            |guest: &mut Guest, (): ()| Ok((guest.table.push(RequestOptions::default())?,)),
+        )?;
     for (get, set, field) in FIELDS {
         interface
             .func(get, Effect::Read, move |guest: &mut Guest, (options,): (Options,)| {
@@ -178,9 +182,11 @@ fn incoming(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .func("[method]incoming-request.method", Effect::Read, |guest: &mut Guest, (request,): (Incoming,)| {
             Ok((guest.table.get(&request)?.method.clone(),))
         })?
-        .func("[method]incoming-request.path-with-query", Effect::Read, |guest: &mut Guest, (request,): (Incoming,)| {
-            Ok((guest.table.get(&request)?.path.clone(),))
-        })?
+        .func(
+            "[method]incoming-request.path-with-query",
+            Effect::Read,
+            |guest: &mut Guest, (request,): (Incoming,)| Ok((guest.table.get(&request)?.path.clone(),)),
+        )?
         .func("[method]incoming-request.scheme", Effect::Read, |guest: &mut Guest, (request,): (Incoming,)| {
             Ok((Some(guest.table.get(&request)?.scheme.clone()),))
         })?
