@@ -26,6 +26,7 @@ macro_rules! wit {
 pub const ACTOR: &str = "troupe:actor";
 
 const WASI_ALL: &[&str] = &["wasi:io", "wasi:clocks", "wasi:random", "wasi:filesystem", "wasi:sockets"];
+const WASI_CLI: &[&str] = &["wasi:io", "wasi:clocks", "wasi:random", "wasi:filesystem", "wasi:sockets", "wasi:cli"];
 
 const PACKAGES: &[Package] = &[
     Package {
@@ -59,6 +60,7 @@ const PACKAGES: &[Package] = &[
         needs: &["wasi:io", "wasi:clocks"],
     },
     Package { name: "wasi:cli", folder: "wasi-cli", files: wit!["deps/cli.wit"], needs: WASI_ALL },
+    Package { name: "wasi:http", folder: "wasi-http", files: wit!["deps/http.wit"], needs: WASI_CLI },
     Package { name: "wasi:keyvalue", folder: "wasi-keyvalue", files: wit!["deps/keyvalue.wit"], needs: &[] },
     Package { name: "wasi:logging", folder: "wasi-logging", files: wit!["deps/logging.wit"], needs: &[] },
     Package { name: "wasi:config", folder: "wasi-config", files: wit!["deps/config.wit"], needs: &[] },

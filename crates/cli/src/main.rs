@@ -12,6 +12,7 @@ mod output;
 mod payload;
 mod phases;
 mod source;
+mod tool;
 
 use std::process::ExitCode;
 

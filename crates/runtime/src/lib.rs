@@ -43,6 +43,7 @@ pub mod component;
 pub mod contract;
 pub mod env;
 pub mod host;
+pub mod http;
 pub mod manifest;
 pub mod node;
 pub mod replay;

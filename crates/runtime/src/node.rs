@@ -16,6 +16,7 @@ mod moving;
 mod party;
 pub mod phases;
 mod restoring;
+mod routes;
 mod stopping;
 mod typed;
 mod upgrading;
@@ -399,6 +400,9 @@ impl Node {
             }
         };
         let (sender, begun) = oneshot::channel();
+        if spec.http.is_some() {
+            self.core.routes.forget();
+        }
         self.core.schedule_begin(cell.clone(), sender, false);
         let gate = Beginning { node: self, cell: &cell, last: Some(last), begun }.outcome().await?;
         self.adopted(&spec.id)?;

@@ -39,6 +39,14 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The gateway's certificate or its key.
+    #[error("{}: {why}; name a PEM file with the certificate chain, and one with its key", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The file that tells clients where the node is.
     #[error("cannot write {}: {source}; without it no command finds the node", path.display())]
     Endpoint {

@@ -9,6 +9,7 @@ mod error;
 pub mod export;
 mod extract;
 pub mod jsonl;
+pub mod gateway;
 pub mod records;
 mod routes;
 mod serve;
@@ -19,4 +20,5 @@ pub mod token;
 pub mod wire;
 
 pub use error::{ApiError, Error};
+pub use gateway::{Gateway, GatewayOptions};
 pub use serve::{GRACE, Place, Server, Sign};

@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use troupe_runtime::env::SystemEntropy;
-use troupe_runtime::manifest::Manifest;
+use troupe_runtime::manifest::{ActorSpec, Manifest};
 use troupe_runtime::node::{Node, NodeOptions, Started};
-use troupe_server::{Place, Server};
+use troupe_server::{Gateway, GatewayOptions, Place, Server};
 
 use crate::context::Context;
 use crate::failure::{Failure, Result};
@@ -20,6 +20,7 @@ use crate::logs;
 use crate::opening;
 use crate::phases;
 use crate::source::Source;
+use crate::tool;
 
 /// Arguments.
 #[derive(clap::Args, Debug)]
@@ -28,6 +29,8 @@ Examples:
   troupe run                       the troupe.toml of this folder
   troupe run counter.wasm          a component with the default limits and grants
   troupe run --data /var/lib/troupe --listen 127.0.0.1:7000 app/troupe.toml
+  troupe run --http 0.0.0.0:8080   serves actors with a route over HTTP, too
+  troupe run tool.wasm -- -v a.txt runs a command to its end, with these arguments
   troupe run --fresh               begins a new life of each actor of the manifest
 
 Run again with the same manifest, every actor goes on where it was, kill -9 or not; with other limits, grants or policies it
@@ -44,12 +47,24 @@ pub struct Args {
     /// Where the management API listens: a loopback address, port 0 for any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Where actors with a route are served over HTTP: any address
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+    /// The certificate chain of --http, a PEM file: it speaks TLS then
+    #[arg(long, value_name = "FILE", requires = "http", requires = "http_key")]
+    http_cert: Option<PathBuf>,
+    /// The key of that certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "http_cert")]
+    http_key: Option<PathBuf>,
     /// How much is logged: error, warn, info, debug, trace, or filters such as guest=debug
     #[arg(long, value_name = "LEVEL", env = "TROUPE_LOG", default_value = "info")]
     log: String,
     /// Actors that may be in memory at the same time; idle ones make room for others
     #[arg(long, value_name = "NUMBER")]
     live: Option<u32>,
+    /// What a command is given behind its name
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    arguments: Vec<String>,
     /// Keep counts of what the node is in the middle of in this file, for crash tests
     #[arg(long, value_name = "FILE", hide = true)]
     phases: Option<PathBuf>,
@@ -87,12 +102,33 @@ async fn serve(context: &Context, args: &Args, data: &Path, manifest: Option<Man
         node = opening => node?,
         () = signals.next() => return Ok(()),
     };
-    let mut server = None;
+    if let Some(tool) = tool(&node, manifest.as_ref()).await? {
+        let ended = tokio::select! {
+            ended = tool::run(context, &node, tool, &args.arguments) => ended,
+            () = signals.next() => Err(Failure::failed("interrupted", "stopped before the command had ended", "")),
+        };
+        let closed = node.close().await;
+        let code = ended?;
+        closed.map_err(|e| Failure::failed("close", e, ""))?;
+        if code != 0 {
+            // Everything is on disk; the code is the command's own.
+            std::process::exit(code);
+        }
+        return Ok(());
+    }
+    if !args.arguments.is_empty() {
+        let help = "leave out what stands behind `--`, or name a component that exports wasi:cli/run";
+        return Err(Failure::usage("arguments are for commands, and this is none", help));
+    }
+    let (mut server, mut gateway) = (None, None);
     let ended = tokio::select! {
-        ended = work(context, args, place, &node, manifest, &mut server) => ended,
+        ended = work(context, args, place, &node, manifest, (&mut server, &mut gateway)) => ended,
         () = signals.next() => Ok(()),
     };
     let closing = async {
+        if let Some(gateway) = gateway {
+            gateway.close().await;
+        }
         let sign = match server {
             Some(server) => {
                 tracing::info!("stopping");
@@ -118,14 +154,23 @@ async fn serve(context: &Context, args: &Args, data: &Path, manifest: Option<Man
     closed.map_err(|e| Failure::failed("close", e, ""))
 }
 
-/// From the first actor's start to the request to stop. Leaves the server behind, to be closed in order.
+/// The one actor of a manifest, if it is a command.
+async fn tool(node: &Node, manifest: Option<&Manifest>) -> Result<Option<ActorSpec>> {
+    let Some(Manifest { actors, application: None }) = manifest else { return Ok(None) };
+    let [spec] = actors.as_slice() else { return Ok(None) };
+    // What is wrong with it is said when it is started.
+    let Ok(code) = node.component(&spec.component).await else { return Ok(None) };
+    Ok(code.contract.is_command().then(|| spec.clone()))
+}
+
+/// From the first actor's start to the request to stop. Leaves the servers behind, to be closed in order.
 async fn work(
     context: &Context,
     args: &Args,
     place: Place,
     node: &Node,
     manifest: Option<Manifest>,
-    server: &mut Option<Server>,
+    (server, gateway): (&mut Option<Server>, &mut Option<Gateway>),
 ) -> Result<()> {
     let started = match manifest {
         Some(manifest) => node.start_manifest(manifest, args.fresh).await.map_err(Failure::from)?,
@@ -133,7 +178,12 @@ async fn work(
     };
     let listening = Server::start(place, node.clone(), node.data(), &SystemEntropy);
     let server = server.insert(listening.map_err(|e| Failure::failed("listen", e, ""))?);
-    announce(context, node, server, &started).await?;
+    if let Some(address) = args.http {
+        let tls = args.http_cert.clone().zip(args.http_key.clone());
+        let opened = Gateway::start(GatewayOptions { tls, ..GatewayOptions::at(address) }, node.clone()).await;
+        *gateway = Some(opened.map_err(|e| Failure::failed("listen", e, ""))?);
+    }
+    announce(context, node, (server, gateway.as_ref()), &started).await?;
     tokio::select! {
         () = server.asked_to_stop() => Ok(()),
         why = node.halted() => Err(Failure::failed(
@@ -144,7 +194,12 @@ async fn work(
     }
 }
 
-async fn announce(context: &Context, node: &Node, server: &Server, started: &[Started]) -> Result<()> {
+async fn announce(
+    context: &Context,
+    node: &Node,
+    (server, gateway): (&Server, Option<&Gateway>),
+    started: &[Started],
+) -> Result<()> {
     let all = node.list().await?;
     if context.out.json {
         let actors: Vec<_> = started
@@ -156,11 +211,14 @@ async fn announce(context: &Context, node: &Node, server: &Server, started: &[St
             .collect();
         context.out.value(&json!({
             "node": node.id().to_string(), "address": server.address(), "data": node.data(), "pid": std::process::id(),
-            "started": actors, "actors": all.len(),
+            "started": actors, "actors": all.len(), "http": gateway.map(Gateway::address),
         }));
         return Ok(());
     }
     let data = node.data().unwrap_or(Path::new("memory"));
+    if let Some(gateway) = gateway {
+        context.out.line(format!("actors with a route are served on {}", gateway.address()));
+    }
     context.out.line(format!("node {} listens on {}, data in {}", node.id(), server.address(), data.display()));
     for actor in &all {
         let how = started

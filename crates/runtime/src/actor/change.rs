@@ -79,8 +79,12 @@ impl Executor {
         }
         life.entry = entry;
         life.no_base = None;
+        let served = life.config.http.is_some() || config.http.is_some();
         live_under(&mut life, config);
         drop(life);
+        if served {
+            self.core.routes.forget();
+        }
         tracing::info!(actor = %self.cell.id, changes = changes.join(", "), "settings changed");
         Ok(Changed { gate, changes })
     }

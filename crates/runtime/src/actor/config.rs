@@ -8,7 +8,7 @@ use troupe_log::codec::{self, Reader, put_str, put_u8, put_u32, put_u64};
 use troupe_log::{ActorId, Digest, Incarnation};
 
 use crate::manifest::units::write_duration;
-use crate::manifest::{ActorSpec, Grants, Keep, Limits, Mode, OnFault, Snapshots, Supervision};
+use crate::manifest::{ActorSpec, Grants, Instance, Keep, Limits, Mode, OnFault, Serving, Snapshots, Supervision};
 
 /// The settings of one actor.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Config {
     pub snapshots: Snapshots,
     /// Imports bound to actors.
     pub bind: BTreeMap<String, String>,
+    /// The route on which it is served over HTTP.
+    pub http: Option<Serving>,
 }
 
 const VERSION: u8 = 1;
@@ -43,6 +45,7 @@ impl Config {
             supervision: spec.supervision.clone(),
             snapshots: spec.snapshots.clone(),
             bind: spec.bind.clone(),
+            http: spec.http.clone(),
         }
     }
 
@@ -62,10 +65,18 @@ impl Config {
             ("grants", self.grants.to_toml(), other.grants.to_toml()),
         ];
         for (section, before, now) in &texts {
-            // Both have every key, in one order.
-            for (before, now) in before.lines().zip(now.lines()) {
-                let ((key, before), (_, now)) = (key_and_value(before), key_and_value(now));
-                one(section, key, before.to_owned(), now.to_owned());
+            // A key that only one has is not granted by the other.
+            let (was, is): (Vec<_>, Vec<_>) =
+                (before.lines().map(key_and_value).collect(), now.lines().map(key_and_value).collect());
+            let value = |lines: &[(&str, &str)], key: &str| {
+                lines
+                    .iter()
+                    .find(|(known, _)| *known == key)
+                    .map_or("false".to_owned(), |(_, value)| (*value).to_owned())
+            };
+            let added = is.iter().filter(|(key, _)| !was.iter().any(|(known, _)| known == key));
+            for (key, _) in was.iter().chain(added) {
+                one(section, key, value(&was, key), value(&is, key));
             }
         }
         let (was, is) = (&self.supervision, &other.supervision);
@@ -76,6 +87,13 @@ impl Config {
         let (was, is) = (&self.snapshots, &other.snapshots);
         one("snapshots", "keep", keep(was.keep), keep(is.keep));
         one("snapshots", "max-replay", was.max_replay.to_string(), is.max_replay.to_string());
+        let served = |config: &Config| match &config.http {
+            None => ("none".to_owned(), "none".to_owned()),
+            Some(http) => (http.route.clone(), format!("{:?}", http.instance)),
+        };
+        let (was, is) = (served(self), served(other));
+        one("http", "route", was.0, is.0);
+        one("http", "instance", was.1, is.1);
         let imports: std::collections::BTreeSet<_> = self.bind.keys().chain(other.bind.keys()).collect();
         for import in imports {
             let bound =
@@ -143,6 +161,11 @@ impl Config {
             put_str(&mut out, import);
             put_str(&mut out, actor);
         }
+        // Written only where it is: settings of before end here.
+        if let Some(http) = &self.http {
+            put_str(&mut out, &http.route);
+            put_u8(&mut out, u8::from(http.instance == Instance::PerRequest));
+        }
         out
     }
 
@@ -182,6 +205,13 @@ impl Config {
             for _ in 0..input.len(8)? {
                 bind.insert(input.str()?.to_owned(), input.str()?.to_owned());
             }
+            let mut http = None;
+            if !input.is_empty() {
+                let at = input.at();
+                let serving = Serving::on(input.str()?).map_err(|_| codec::Error::Bad { at, what: "route" })?;
+                let instance = if input.bool()? { Instance::PerRequest } else { Instance::Actor };
+                http = Some(Serving { instance, ..serving });
+            }
             input.finish()?;
             let (limits, grants) = match (limits, grants) {
                 (Ok(limits), Ok(grants)) => (limits, grants),
@@ -195,6 +225,7 @@ impl Config {
                 supervision: Supervision { on_fault, attempts, max_restarts, window },
                 snapshots: Snapshots { keep, max_replay },
                 bind,
+                http,
             }))
         };
         read().map_err(text)?

@@ -24,7 +24,7 @@ use crate::boundary::{Answering, Guest, inbox_key};
 use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
-use crate::manifest::{Mode, OnFault};
+use crate::manifest::{Instance, Mode, OnFault};
 use crate::node::core::Core;
 use crate::node::phases::{During, Phase};
 use crate::replay::player::outcome;
@@ -216,8 +216,19 @@ impl Executor {
             Box::pin(drive(&self.core, &mut live, input, deadline).instrument(span)).await
         };
         live.state = state;
+        let off = live.guest().about.mode == Mode::Off;
         self.live = Some(live);
-        self.ended(Some(message), driven).await
+        let goes_on = self.ended(Some(message), driven).await;
+        if off && self.fresh_each_time() {
+            self.drop_instance();
+        }
+        goes_on
+    }
+
+    /// Whether the next message gets an instance of its own.
+    fn fresh_each_time(&self) -> bool {
+        let life = self.cell.life.lock();
+        life.config.http.as_ref().is_some_and(|http| http.instance == Instance::PerRequest)
     }
 
     /// Ends a message's turn, or that of a resumed hook. False if the actor does not go on.

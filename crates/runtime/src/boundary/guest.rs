@@ -16,7 +16,8 @@ use wasmtime::component::ResourceTable;
 
 use super::error::{CommitFailed, Denied, LimitReached};
 use super::limiter::Limiter;
-use super::recorder::Recorder;
+use super::recordable::Recordable;
+use super::recorder::{Recalled, Recorder};
 use super::staging::{Committed, Staging};
 use crate::actor::cell::Cell;
 use crate::actor::config::Config;
@@ -30,6 +31,8 @@ use crate::manifest::{ComponentRef, Grants, Limits, Mode};
 use crate::node::births::{self, Birth};
 use crate::node::core::Core;
 use crate::node::phases::Watch;
+use crate::service::command::Running;
+use crate::service::http::Bounds;
 use crate::service::timers::{self, Timer, Timers};
 use crate::service::waits::{WaitId, Waits};
 use crate::service::{End, Ended, Info, Party, Shared, Which};
@@ -316,6 +319,10 @@ pub struct Guest {
     pub table: ResourceTable,
     /// The WASI host's state; made with the instance, none for components that import no WASI.
     pub wasi: Option<Box<crate::host::wasi::Wasi>>,
+    /// What its HTTP values may hold.
+    pub http: Bounds,
+    /// The command that runs in this turn.
+    pub command: Option<Running>,
     /// Memory and tables.
     pub limiter: Limiter,
     /// The turn in hand.
@@ -347,6 +354,8 @@ impl Guest {
             recorder,
             table,
             wasi: None,
+            http: Bounds::new(&about.limits),
+            command: None,
             follows: false,
             receiver: None,
             limiter: Limiter::new(&about.limits),
@@ -361,6 +370,7 @@ impl Guest {
     /// Goes on under other settings. What the guest holds of its directories it holds of those that are granted now.
     pub fn settle(&mut self, about: Arc<About>) {
         self.limiter.set(&about.limits);
+        self.http.set(&about.limits);
         if let Some(wasi) = &mut self.wasi {
             wasi.settle(&about);
         }
@@ -395,6 +405,26 @@ impl Guest {
             self.recorder.resources.renew(logical, real);
         }
         Ok(made)
+    }
+
+    /// Records what the resource of that logical number is made of, so that it can be made again: a record of its own, behind the
+    /// call that handed it out. `name` is that of [`Interface::note`](super::Interface::note), on its track.
+    pub fn note(&mut self, name: &str, logical: u32, value: impl Recordable) -> wasmtime::Result<()> {
+        if self.recorder.recording() {
+            let entry = self.recorder.entry(name)?;
+            let mark = self.recorder.open(Kind::Call, &entry, &(logical,));
+            self.recorder.close(mark, &mut Ok(value));
+        }
+        Ok(())
+    }
+
+    /// In replay, behind the call that handed the resource out: what was noted of it.
+    pub fn noted<T: Recordable>(&mut self, name: &str, logical: u32) -> wasmtime::Result<Option<T>> {
+        let entry = self.recorder.entry(name)?;
+        match self.recorder.recall(&entry, &(logical,))? {
+            Recalled::Outcome(range) => Ok(Some(self.recorder.decode(range)?)),
+            _ => Ok(None),
+        }
     }
 
     /// An error that the door turns into a denial, for functions whose result has no error case.

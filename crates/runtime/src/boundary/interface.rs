@@ -99,12 +99,25 @@ pub struct Extra<P, R> {
     renew: Option<Renew<P>>,
     /// Decides the class of one call where it depends on the arguments.
     class: Option<fn(&mut Guest, &P) -> Effect>,
+    /// Its resources are values: the handler runs in replay too.
+    value: bool,
+    /// Notes what a resource that was handed out is made of.
+    noted: Option<fn(&mut Guest, &R) -> Result<()>>,
     _types: PhantomData<fn(P) -> R>,
 }
 
 impl<P, R> Default for Extra<P, R> {
     fn default() -> Self {
-        Extra { replayed: None, lost: None, unknown: None, renew: None, class: None, _types: PhantomData }
+        Extra {
+            replayed: None,
+            lost: None,
+            unknown: None,
+            renew: None,
+            class: None,
+            value: false,
+            noted: None,
+            _types: PhantomData,
+        }
     }
 }
 
@@ -129,6 +142,18 @@ impl<P, R> Extra<P, R> {
     /// table, or none if it cannot be made. It must not do again what the call did outside.
     pub fn renew(mut self, f: Renew<P>) -> Self {
         self.renew = Some(f);
+        self
+    }
+    /// Its resources are values, which the handler makes and changes with nothing but its parameters, the actor's settings and
+    /// its other values: in replay it runs too, so that they are real after a crash. What it answers there is not used.
+    pub fn value(mut self) -> Self {
+        self.value = true;
+        self
+    }
+    /// Once the call is recorded, notes ([`Guest::note`]) what the resources of its result are made of, which came from outside.
+    /// Numbers are logical.
+    pub fn noted(mut self, f: fn(&mut Guest, &R) -> Result<()>) -> Self {
+        self.noted = Some(f);
         self
     }
     /// The class of a call by its arguments (which still name resources logically).
@@ -249,6 +274,22 @@ impl Interface<'_> {
         Ok(self)
     }
 
+    /// What is noted of resources, as if it were a function of the interface: its parameter is the resource's logical number. See
+    /// [`Guest::note`].
+    pub fn note<T: Recordable + Debug + 'static>(&mut self, name: &str) -> &mut Self {
+        let entry = Entry {
+            tag: Tag::new(self.name, name),
+            name: function_name(self.name, name),
+            effect: Effect::Read,
+            params: registry::describe::<(u32,)>,
+            outcome: registry::describe::<T>,
+            hands_out: None,
+            renew: None,
+        };
+        self.boundary.register(Arc::new(entry));
+        self
+    }
+
     /// A resource type of the interface. Its end is a call like any other.
     pub fn resource<Q: 'static + Send>(
         &mut self,
@@ -258,7 +299,7 @@ impl Interface<'_> {
         let function = self.add::<(Resource<Q>,), ()>(
             &format!("[resource-drop]{name}"),
             Effect::Read,
-            Extra::default().lost(|_| Ok(())),
+            Extra::default().lost(|_| Ok(())).value(),
         );
         self.boundary.linker.instance(self.name)?.resource(
             name,
@@ -283,7 +324,7 @@ impl Interface<'_> {
         let function = Arc::new(self.add::<(Resource<Q>,), ()>(
             &format!("[resource-drop]{name}"),
             Effect::Read,
-            Extra::default().lost(|_| Ok(())),
+            Extra::default().lost(|_| Ok(())).value(),
         ));
         self.boundary.linker.instance(self.name)?.resource_async(
             name,
@@ -356,7 +397,14 @@ fn cross<P: Params, R: Recordable>(
     }
     if guest.recorder.replaying() {
         match guest.recorder.recall(&function.entry, &params)? {
-            Recalled::Outcome(range) => return recalled(guest, function, &params, range),
+            Recalled::Outcome(range) => {
+                let mut result = recalled(guest, function, &params, range)?;
+                if function.extra.value && to_real(guest, &mut params).is_ok() {
+                    let made = handler(guest, params);
+                    made_again(guest, made, &mut result)?;
+                }
+                return Ok(result);
+            }
             Recalled::Live => {}
             Recalled::OpenIntent(_) | Recalled::OpenWait(..) => {
                 return Err(wasmtime::Error::msg("the journal has an intent where none can be"));
@@ -370,6 +418,7 @@ fn cross<P: Params, R: Recordable>(
         Err(lost) => lost_answer(guest, &function.extra, lost),
     };
     close(guest, mark, &mut result)?;
+    noted(guest, &function.extra, &result)?;
     result
 }
 
@@ -454,7 +503,14 @@ async fn cross_async<P: Params, R: Outcome>(
     let mut open = None;
     if guest.recorder.replaying() {
         match guest.recorder.recall(&function.entry, &params)? {
-            Recalled::Outcome(range) => return recalled(guest, function, &params, range),
+            Recalled::Outcome(range) => {
+                let mut result = recalled(guest, function, &params, range)?;
+                if function.extra.value && to_real(guest, &mut params).is_ok() {
+                    let made = handler.call(guest, params).await;
+                    made_again(guest, made, &mut result)?;
+                }
+                return Ok(result);
+            }
             Recalled::Live => {}
             Recalled::OpenWait(seq, _) => {
                 waits_again(guest)?;
@@ -482,6 +538,7 @@ async fn cross_async<P: Params, R: Outcome>(
                 Err(lost) => lost_answer(guest, &function.extra, lost),
             };
             close(guest, mark, &mut result)?;
+            noted(guest, &function.extra, &result)?;
             if effect == Effect::SharedUpdate {
                 guest.commit_step()?;
             }
@@ -503,6 +560,7 @@ async fn cross_async<P: Params, R: Outcome>(
     if begins == Kind::Intent {
         guest.gate().await?;
     }
+    guest.recorder.crossed = seq;
     let mut result = match to_real(guest, &mut params) {
         Ok(()) => handler.call(guest, params).await,
         Err(lost) => lost_answer(guest, &function.extra, lost),
@@ -671,6 +729,37 @@ fn recalled<P, R: Recordable>(
         replayed(guest, params, &result);
     }
     Ok(result)
+}
+
+/// Puts what the handler of a replayed call made behind the numbers that the journal has.
+fn made_again<R: Recordable>(guest: &mut Guest, made: Result<R>, recorded: &mut R) -> Result<()> {
+    fn owned<R: Recordable>(value: &mut R) -> Result<Vec<u32>> {
+        let mut all = Vec::new();
+        value.map_resources(&mut |handle| {
+            if handle.owned {
+                all.push(handle.rep);
+            }
+            Ok(handle.rep)
+        })?;
+        Ok(all)
+    }
+    let Ok(mut made) = made else { return Ok(()) };
+    if R::RESOURCES {
+        for (logical, real) in owned(recorded)?.into_iter().zip(owned(&mut made)?) {
+            guest.recorder.resources.renew(logical, real);
+        }
+    }
+    Ok(())
+}
+
+fn noted<P, R>(guest: &mut Guest, extra: &Extra<P, R>, result: &Result<R>) -> Result<()> {
+    match (extra.noted, result) {
+        (Some(note), Ok(value)) => {
+            note(guest, value)?;
+            guest.check_journal()
+        }
+        _ => Ok(()),
+    }
 }
 
 fn close<R: Recordable>(guest: &mut Guest, mark: Mark, result: &mut Result<R>) -> Result<()> {

@@ -74,6 +74,8 @@ pub struct Recorder {
     pub(crate) dues: Dues,
     /// In a fork: where it did something else than the records.
     pub(super) departures: Option<Vec<Departure>>,
+    /// The record of the intent in hand, or of the call that replay compared last.
+    pub(crate) crossed: Seq,
 }
 
 /// How a call ended, as the first byte of an outcome.
@@ -95,6 +97,7 @@ impl Recorder {
             renewals: Vec::new(),
             dues: Dues::default(),
             departures: None,
+            crossed: Seq(0),
         }
     }
 
@@ -154,6 +157,12 @@ impl Recorder {
     /// Marks the call in hand as denied.
     pub fn deny(&mut self, grant: &str) {
         self.denied = Some(grant.to_owned());
+    }
+
+    /// The function of that name.
+    pub(crate) fn entry(&self, name: &str) -> wasmtime::Result<Arc<Entry>> {
+        let found = self.registry.get(Tag::of_name(name)).cloned();
+        found.ok_or_else(|| wasmtime::Error::msg(format!("nothing is registered as {name}")))
     }
 
     /// Whether something of an earlier life could be made again.
@@ -308,6 +317,7 @@ impl Recorder {
             let expected = self.registry.call(tag, expected);
             return Err(self.differs(seq, entry, params, expected).into());
         }
+        self.crossed = seq;
         let Some(cursor) = &mut self.cursor else { return Ok(Recalled::Live) };
         let recalled = cursor.take_answer()?;
         if let Recalled::Outcome(range) = &recalled {

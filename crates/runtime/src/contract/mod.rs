@@ -5,6 +5,8 @@
 //! journal. A component may export several; typed functions are taken by name, everything else by the behaviors.
 
 pub mod behaviors;
+pub mod command;
+pub mod http;
 pub mod typed;
 
 use wasmtime::Store;
@@ -55,31 +57,57 @@ pub enum Output {
 #[derive(Clone, Debug, Default)]
 pub struct Contract {
     behaviors: behaviors::Exports,
+    command: command::Exports,
+    http: http::Exports,
     typed: typed::Exports,
 }
 
 /// The same, of one instance.
 pub struct Driver {
     behaviors: behaviors::Functions,
+    command: command::Functions,
+    http: http::Functions,
     typed: typed::Functions,
 }
 
 impl Contract {
     /// Looks at what a component exports.
     pub fn of(component: &Component) -> wasmtime::Result<Contract> {
-        Ok(Contract { behaviors: behaviors::Exports::of(component), typed: typed::Exports::of(component)? })
+        Ok(Contract {
+            behaviors: behaviors::Exports::of(component),
+            command: command::Exports::of(component),
+            http: http::Exports::of(component),
+            typed: typed::Exports::of(component)?,
+        })
     }
 
     /// The names of what was found, for people.
     pub fn names(&self) -> Vec<String> {
         let mut names = self.behaviors.names();
+        if self.command.is_there() {
+            names.push("wasi:cli/run".to_owned());
+        }
+        if self.http.is_there() {
+            names.push("wasi:http/incoming-handler".to_owned());
+        }
         names.extend(self.typed.interfaces());
         names
     }
 
     /// True if nothing of it can take a message.
     pub fn is_empty(&self) -> bool {
-        !self.behaviors.takes_messages() && self.typed.is_empty()
+        !self.behaviors.takes_messages() && !self.command.is_there() && !self.http.is_there() && self.typed.is_empty()
+    }
+
+    /// True if it takes requests over HTTP.
+    pub fn serves_http(&self) -> bool {
+        self.http.is_there()
+    }
+
+    /// True if it is a command, to be run, and nothing else.
+    pub fn is_command(&self) -> bool {
+        let other = self.behaviors.takes_messages() || self.http.is_there() || !self.typed.is_empty();
+        self.command.is_there() && !other
     }
 
     /// True if the guest makes its own snapshots.
@@ -94,7 +122,12 @@ impl Contract {
 
     /// Finds the exports in an instance.
     pub fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Driver> {
-        Ok(Driver { behaviors: self.behaviors.bind(store, instance)?, typed: self.typed.bind(store, instance)? })
+        Ok(Driver {
+            behaviors: self.behaviors.bind(store, instance)?,
+            command: self.command.bind(store, instance)?,
+            http: self.http.bind(store, instance)?,
+            typed: self.typed.bind(store, instance)?,
+        })
     }
 }
 
@@ -105,6 +138,16 @@ impl Driver {
             && let Some(function) = self.typed.get(&message.message_type)
         {
             return Box::pin(function.call(store, message)).await;
+        }
+        if let Input::Message { message, .. } = &input
+            && self.http.takes(message)
+        {
+            return Box::pin(self.http.call(store, message)).await;
+        }
+        if let Input::Message { message, .. } = &input
+            && self.command.takes(message)
+        {
+            return Box::pin(self.command.call(store, message)).await;
         }
         self.behaviors.turn(store, input).await
     }

@@ -128,6 +128,9 @@ impl Grants {
         if self.journal {
             lines.push(("journal", self.journal.to_string()));
         }
+        if let Some(http) = &self.http {
+            lines.push(("http", http.text()));
+        }
         written(&lines)
     }
 
@@ -198,7 +201,8 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::manifest::{
-        Channels, Environment, FilesystemGrant, KeyValue, Messaging, Processes, RandomGrant, Registration, TupleSpaces,
+        Channels, Environment, FilesystemGrant, HostPattern, HttpGrant, KeyValue, Messaging, Processes, RandomGrant,
+        Registration, TupleSpaces,
     };
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
@@ -294,6 +298,13 @@ mod tests {
             logging: r.flip(),
             journal: r.flip(),
             config: (0..r.next(3)).map(|i| (format!("{i} {}", r.text()), r.text())).collect(),
+            http: r.flip().then(|| HttpGrant {
+                hosts: (0..r.next(3)).map(|i| HostPattern::parse(&format!("*.h{i}.org:{}", i + 1)).unwrap()).collect(),
+                private: r.flip(),
+                max_request: ByteCount(r.next(1 << 20)),
+                timeout: Duration::from_millis(1 + r.next(10_000)),
+                ..HttpGrant::all()
+            }),
         }
     }
 

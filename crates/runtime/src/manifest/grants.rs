@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use troupe_log::Digest;
 
 use super::error::Error;
+use super::http::HttpGrant;
 use super::profile::Profile;
 use super::text::{Entry, Section, shown};
 use super::types::{
@@ -37,6 +38,7 @@ pub(super) const GRANT_KEYS: &[&str] = &[
     "logging",
     "journal",
     "config",
+    "http",
 ];
 
 /// A `module-ref` has a name, a version and an `@`, or is a digest: longer ones name nothing.
@@ -109,6 +111,7 @@ pub(super) fn read<'d, 'i>(
                     _ => grant.shared = list,
                 })?;
             }
+            "http" => grants.http = HttpGrant::read(&entry)?,
             _ => {
                 grants.config.clear();
                 for (key, value) in entry.open_section()?.entries() {

@@ -11,6 +11,7 @@ mod canonical;
 pub mod edges;
 mod error;
 mod grants;
+mod http;
 mod init;
 mod parse;
 mod profile;
@@ -25,6 +26,7 @@ pub mod units;
 mod within;
 
 pub use error::{Error, Place};
+pub use http::{HostPattern, HttpGrant, Instance, Serving};
 pub use profile::Profile;
 pub use resolve::MAX_MANIFEST;
 pub use spawn::{MAX_SPAWN_MANIFEST, spawn_options};

@@ -12,12 +12,14 @@ use troupe_log::{ActorId, Digest};
 use super::edges;
 use super::error::Error;
 use super::grants::{self, GRANT_KEYS};
+use super::http::Serving;
 use super::init::{self, Init};
 use super::text::{Entry, Section};
 use super::types::{ComponentRef, Grants, Keep, Limits, Mode, OnFault, Snapshots, Supervision};
 
 pub(super) const ACTOR_KEYS: &[&str] = &["name", "component", "journal", "init", "fsm-state"];
-pub(super) const SECTION_KEYS: &[&str] = &["limits", "grants", "components", "supervision", "snapshots", "bind"];
+pub(super) const SECTION_KEYS: &[&str] =
+    &["limits", "grants", "components", "supervision", "snapshots", "bind", "http"];
 pub(super) const LIMIT_KEYS: &[&str] = &[
     "memory",
     "tables",
@@ -54,6 +56,7 @@ pub(super) struct Draft<'d, 'i> {
     pub(super) snapshots: Snapshots,
     pub(super) bind: BTreeMap<String, String>,
     pub(super) initial_fsm_state: String,
+    pub(super) http: Option<Serving>,
 }
 
 /// Reads one actor: `own` has the actor's keys, `sections` the sections beside it (the same one for a child).
@@ -74,6 +77,7 @@ pub(super) fn actor<'d, 'i>(own: &Section<'d, 'i>, sections: &Section<'d, 'i>) -
         None => (Grants::default(), Vec::new()),
     };
     grants::check_components(&grants, &names, sections)?;
+    let http = sections.get("http").map(|entry| Serving::read(&entry, own.get("journal"))).transpose()?;
     Ok(Draft {
         component: (component_ref(&component)?, component),
         journal: match own.get("journal") {
@@ -104,6 +108,7 @@ pub(super) fn actor<'d, 'i>(own: &Section<'d, 'i>, sections: &Section<'d, 'i>) -
             Some(entry) => entry.str()?.to_owned(),
             None => String::new(),
         },
+        http,
         id,
     })
 }

@@ -136,6 +136,7 @@ pub(super) fn resolve(draft: Draft<'_, '_>, folder: Option<&Path>) -> Result<Act
         snapshots: draft.snapshots,
         bind: draft.bind,
         initial_fsm_state: draft.initial_fsm_state,
+        http: draft.http,
     })
 }
 

@@ -73,6 +73,7 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
         snapshots: Snapshots::default(),
         bind: BTreeMap::new(),
         initial_fsm_state: String::new(),
+        http: None,
     })
 }
 

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use troupe_log::{ActorId, ByteCount, Digest};
 
+use super::http::{HttpGrant, Serving};
+
 /// Everything the node must know to start one actor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActorSpec {
@@ -36,6 +38,8 @@ pub struct ActorSpec {
     pub bind: BTreeMap<String, String>,
     /// The state that a gen-fsm actor begins in.
     pub initial_fsm_state: String,
+    /// The route on which it is served over HTTP.
+    pub http: Option<Serving>,
 }
 
 impl ActorSpec {
@@ -53,6 +57,7 @@ impl ActorSpec {
             snapshots: Snapshots::default(),
             bind: BTreeMap::new(),
             initial_fsm_state: String::new(),
+            http: None,
         }
     }
 }
@@ -196,6 +201,8 @@ pub struct Grants {
     pub journal: bool,
     /// What `wasi:config` answers; empty unless said.
     pub config: BTreeMap<String, String>,
+    /// Requests over HTTP; `None` denies them.
+    pub http: Option<HttpGrant>,
 }
 
 impl Default for Grants {
@@ -219,6 +226,7 @@ impl Default for Grants {
             logging: true,
             journal: false,
             config: BTreeMap::new(),
+            http: None,
         }
     }
 }

@@ -51,6 +51,13 @@ impl Grants {
         }
         let to = |grants: &Grants| grants.messaging.as_ref().map(|m| m.to.clone());
         patterns("messaging.to", to(self), to(parent))?;
+        if let Some(child) = &self.http {
+            let above = parent.http.as_ref();
+            check("grants.http", above.is_some(), "granted", "false")?;
+            if let Some((key, own, above)) = above.and_then(|above| child.beyond(above)) {
+                check(&format!("grants.http.{key}"), false, own, above)?;
+            }
+        }
         self.processes_within(parent)?;
         self.shared_within(parent)
     }

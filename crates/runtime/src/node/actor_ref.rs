@@ -18,6 +18,7 @@ use crate::actor::keys::{self, Looked};
 use crate::actor::message::{Answer, CLIENT, CallError, Envelope, Gate, Message, MessageId, MessageKind};
 use crate::boundary::{Services, put_inbox_key};
 use crate::manifest::Mode;
+use crate::service::command::RUN;
 
 /// An actor of a node, found once. It stays good over restarts, new lives and evictions; an actor without journal that has
 /// ended is gone for it, also if another begins under its name.
@@ -82,7 +83,9 @@ impl ActorRef {
         reply: Option<oneshot::Sender<Answer>>,
     ) -> Result<(MessageId, Gate), CallError> {
         let (core, cell) = (&self.core, &self.cell);
-        if outgoing.message_type.is_empty() || outgoing.message_type.starts_with("troupe:") {
+        if outgoing.message_type.is_empty()
+            || (outgoing.message_type.starts_with("troupe:") && &*outgoing.message_type != RUN)
+        {
             let message_type = &outgoing.message_type;
             return Err(CallError::Invalid(format!("the message type `{message_type}` is empty or the runtime's own")));
         }

@@ -32,6 +32,7 @@ use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
 use crate::manifest::{ComponentRef, Mode};
 use crate::node::phases::Watch;
+use crate::node::routes::Routes;
 use crate::service::deadletters::DeadLetters;
 use crate::service::timers::{Name, Timers};
 use crate::service::waits::Waits;
@@ -52,6 +53,7 @@ pub struct Core {
     pub(crate) unborn: Mutex<HashSet<ActorId>>,
     /// How many living actors each has spawned.
     pub(crate) children: Mutex<HashMap<ActorId, u32>>,
+    pub(crate) routes: Routes,
     pub(crate) ticker: Ticker,
     pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>, RandomState>>,
     pub(crate) live_limit: u32,
@@ -102,6 +104,7 @@ impl Core {
             shared: Shared::default(),
             unborn: Mutex::default(),
             children: Mutex::default(),
+            routes: Routes::default(),
             store,
             clock,
             entropy,

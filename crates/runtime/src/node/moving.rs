@@ -137,6 +137,9 @@ impl Node {
                 cell
             }
         };
+        if cell.life.lock().config.http.is_some() {
+            self.core.routes.forget();
+        }
         let (waiting, position) = match self.takes_in(&cell, has, &file, known) {
             Ok(taken) => taken,
             Err(error) => {

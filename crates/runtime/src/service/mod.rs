@@ -6,9 +6,11 @@
 
 pub mod asks;
 pub mod bonds;
+pub mod command;
 pub mod deadletters;
 pub mod groups;
 mod holdings;
+pub mod http;
 pub mod keyvalue;
 pub mod locks;
 pub mod overlay;

@@ -1,6 +1,6 @@
 //! `wasi:cli`: granted environment and arguments, an empty standard input, captured output, no terminal, exit.
 //!
-//! The standard streams are made again after a crash.
+//! The standard streams are made again after a crash. A command that is run has the arguments and streams of its run.
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::cli::WasiCliView;
@@ -10,6 +10,7 @@ use wasmtime_wasi::p2::bindings::cli::terminal_output::TerminalOutput;
 use wasmtime_wasi::p2::pipe::ClosedInputStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
+use super::http::{BodyIn, gathers};
 use super::lines::LineStream;
 use crate::boundary::{Boundary, Effect, Exit, Extra, Guest};
 
@@ -18,7 +19,12 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface("wasi:cli/environment@0.2.12")?
         .func("get-environment", Effect::Read, |guest: &mut Guest, (): ()| Ok((guest.cli().get_environment()?,)))?
-        .func("get-arguments", Effect::Read, |guest: &mut Guest, (): ()| Ok((guest.cli().get_arguments()?,)))?
+        .func("get-arguments", Effect::Read, |guest: &mut Guest, (): ()| {
+            Ok((match &guest.command {
+                Some(command) => command.arguments.clone(),
+                None => guest.cli().get_arguments()?,
+            },))
+        })?
         .func("initial-cwd", Effect::Read, |guest: &mut Guest, (): ()| Ok((guest.cli().initial_cwd()?,)))?;
     boundary
         .interface("wasi:cli/exit@0.2.12")?
@@ -36,19 +42,25 @@ fn streams(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary.interface("wasi:cli/stdin@0.2.12")?.func_with(
         "get-stdin",
         Effect::Read,
-        Extra::default().renew(|guest, _, (): &()| Ok(Some(stdin(guest)?.0.rep()))),
+        Extra::default()
+            .renew(|guest, _, (): &()| Ok(Some(stdin(guest)?.0.rep())))
+            .replayed(|guest, (): &(), (made,)| replayed(guest, made, stdin)),
         |guest: &mut Guest, (): ()| granted(guest, stdin),
     )?;
     boundary.interface("wasi:cli/stdout@0.2.12")?.func_with(
         "get-stdout",
         Effect::Read,
-        Extra::default().renew(|guest, _, (): &()| Ok(Some(stdout(guest)?.0.rep()))),
+        Extra::default()
+            .renew(|guest, _, (): &()| Ok(Some(stdout(guest)?.0.rep())))
+            .replayed(|guest, (): &(), (made,)| replayed(guest, made, stdout)),
         |guest: &mut Guest, (): ()| granted(guest, stdout),
     )?;
     boundary.interface("wasi:cli/stderr@0.2.12")?.func_with(
         "get-stderr",
         Effect::Read,
-        Extra::default().renew(|guest, _, (): &()| Ok(Some(stderr(guest)?.0.rep()))),
+        Extra::default()
+            .renew(|guest, _, (): &()| Ok(Some(stderr(guest)?.0.rep())))
+            .replayed(|guest, (): &(), (made,)| replayed(guest, made, stderr)),
         |guest: &mut Guest, (): ()| granted(guest, stderr),
     )?;
     Ok(())
@@ -59,17 +71,41 @@ fn granted<T>(guest: &mut Guest, make: fn(&mut Guest) -> wasmtime::Result<T>) ->
     make(guest)
 }
 
+/// The streams of a command are values, which its answer is made of: they are there in replay too.
+fn replayed<T: Send + 'static>(
+    guest: &mut Guest,
+    made: &Resource<T>,
+    make: fn(&mut Guest) -> wasmtime::Result<(Resource<T>,)>,
+) {
+    if guest.command.is_some()
+        && let Ok((real,)) = make(guest)
+    {
+        guest.recorder.resources.renew(made.rep(), real.rep());
+    }
+}
+
 fn stdin(guest: &mut Guest) -> wasmtime::Result<(Resource<DynInputStream>,)> {
-    let stream: DynInputStream = Box::new(ClosedInputStream);
+    let stream: DynInputStream = match &guest.command {
+        Some(command) => Box::new(BodyIn(command.input.clone())),
+        None => Box::new(ClosedInputStream),
+    };
     Ok((guest.table.push(stream)?,))
 }
 
 fn stdout(guest: &mut Guest) -> wasmtime::Result<(Resource<DynOutputStream>,)> {
+    if let Some(command) = &guest.command {
+        let written = command.output.clone();
+        return Ok((gathers(guest, written)?,));
+    }
     let stream: DynOutputStream = Box::new(LineStream(super::wasi(guest).stdout.clone()));
     Ok((guest.table.push(stream)?,))
 }
 
 fn stderr(guest: &mut Guest) -> wasmtime::Result<(Resource<DynOutputStream>,)> {
+    if let Some(command) = &guest.command {
+        let written = command.errors.clone();
+        return Ok((gathers(guest, written)?,));
+    }
     let stream: DynOutputStream = Box::new(LineStream(super::wasi(guest).stderr.clone()));
     Ok((guest.table.push(stream)?,))
 }

@@ -11,13 +11,15 @@ use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi::p2::bindings::io::streams::{self, HostInputStream, HostOutputStream};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, Pollable, subscribe};
 
-use super::{files, types};
+use super::{files, http, types};
 use crate::boundary::{Boundary, Effect, Extra, Guest};
 
 type Input = Resource<DynInputStream>;
 type Output = Resource<DynOutputStream>;
 type Answer<T> = (Result<T, streams::StreamError>,);
 
+/// More than any stream permits at once.
+const MOST_ZEROES: u64 = 1 << 20;
 const LOST: &str = "the stream did not survive the restart of its actor";
 const UNKNOWN: &str = "whether these bytes were written is unknown: the node stopped at that moment";
 
@@ -100,12 +102,16 @@ async fn parked<T>(restricted: bool, wait: impl Future<Output = wasmtime::Result
 fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
     fn bytes() -> Extra<(Input, u64), Answer<Vec<u8>>> {
         Extra::default().lost(|guest| types::broken(guest, LOST)).replayed(|guest, (stream, _), (answer,)| {
-            files::recorded_move(guest, stream.rep(), moved(answer, |bytes| bytes.len() as u64));
+            let read = moved(answer, |bytes| bytes.len() as u64);
+            http::recorded_read(guest, stream.rep(), read.unwrap_or(0));
+            files::recorded_move(guest, stream.rep(), read);
         })
     }
     fn count() -> Extra<(Input, u64), Answer<u64>> {
         Extra::default().lost(|guest| types::broken(guest, LOST)).replayed(|guest, (stream, _), (answer,)| {
-            files::recorded_move(guest, stream.rep(), moved(answer, |count| *count));
+            let skipped = moved(answer, |count| *count);
+            http::recorded_read(guest, stream.rep(), skipped.unwrap_or(0));
+            files::recorded_move(guest, stream.rep(), skipped);
         })
     }
     boundary
@@ -167,6 +173,9 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
     fn contents() -> Extra<(Output, Vec<u8>), Answer<()>> {
         answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(
             |guest, (stream, bytes), (answer,)| {
+                if answer.is_ok() {
+                    http::recorded_write(guest, stream.rep(), bytes.clone().into());
+                }
                 files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| bytes.len() as u64));
             },
         )
@@ -174,23 +183,32 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
     fn zeroes() -> Extra<(Output, u64), Answer<()>> {
         answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(
             |guest, (stream, len), (answer,)| {
+                if answer.is_ok() {
+                    // No more are written at once than a stream permits.
+                    http::recorded_write(guest, stream.rep(), vec![0; (*len).min(MOST_ZEROES) as usize].into());
+                }
                 files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| *len));
             },
         )
     }
     fn spliced() -> Extra<(Output, Input, u64), Answer<u64>> {
-        answers().class(|guest, (stream, _, _): &(Output, _, _)| files::write(guest, stream.rep())).replayed(
-            |guest, (stream, source, _), (answer,)| {
+        answers()
+            .class(|guest, (stream, _, _): &(Output, _, _)| files::write(guest, stream.rep()))
+            .noted(|guest, _| http::spliced(guest))
+            .replayed(|guest, (stream, source, _), (answer,)| {
                 let moved = moved(answer, |count| *count);
+                if answer.is_ok() {
+                    http::recorded_splice(guest, stream.rep(), source.rep(), moved.unwrap_or(0));
+                }
                 files::recorded_move(guest, stream.rep(), moved);
                 files::recorded_move(guest, source.rep(), moved);
-            },
-        )
+            })
     }
     boundary
         .interface("wasi:io/streams@0.2.12")?
         .resource_async("output-stream", async |guest: &mut Guest, (stream,): (Output,)| {
             super::wasi(guest).files.stream_closed(stream.rep());
+            http::sink_closed(guest, stream.rep());
             HostOutputStream::drop(&mut guest.table, stream).await
         })?
         .func_with(
@@ -275,6 +293,10 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             spliced(),
             async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
+                if http::is_sink(guest, &stream) {
+                    let moved = http::splice(guest, (stream, source, len), false).await?;
+                    return Ok((types::stream(guest, moved)?,));
+                }
                 let number = begin(guest, &stream).await?;
                 let moved = guest.table.splice(stream, source, len);
                 settle(guest, number).await?;
@@ -286,6 +308,10 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             spliced(),
             async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
+                if http::is_sink(guest, &stream) {
+                    let moved = http::splice(guest, (stream, source, len), true).await?;
+                    return Ok((types::stream(guest, moved)?,));
+                }
                 begin(guest, &stream).await?;
                 let moved = guest.table.blocking_splice(stream, source, len).await;
                 Ok((types::stream(guest, moved)?,))

@@ -9,6 +9,7 @@ mod clocks;
 mod config;
 mod files;
 mod filesystem;
+mod http;
 mod io;
 mod keyvalue;
 mod lines;
@@ -47,6 +48,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     keyvalue::link(boundary)?;
     logging::link(boundary)?;
     config::link(boundary)?;
+    http::link(boundary)?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ const WORLD: &str = "
     package test:everything;
     world w {
         include wasi:cli/imports@0.2.12;
+        include wasi:http/imports@0.2.12;
         include troupe:actor/imports@0.1.0;
         include troupe:journal/imports@0.1.0;
         include wasi:keyvalue/imports@0.2.0-draft2;
@@ -20,7 +21,7 @@ const WORLD: &str = "
 /// A component of a world that may name every interface of `wit/`.
 fn component(engine: &wasmtime::Engine, world: &str) -> wasmtime::component::Component {
     let wit = dummy::wit();
-    let wasi = ["io", "random", "clocks", "filesystem", "sockets", "cli"];
+    let wasi = ["io", "random", "clocks", "filesystem", "sockets", "cli", "http"];
     let drafts = ["keyvalue", "keyvalue-draft", "logging", "config", "config-draft"];
     let mut paths: Vec<_> = wasi.iter().chain(&drafts).map(|name| wit.join(format!("deps/{name}.wit"))).collect();
     paths.push(wit.join("troupe-actor"));

@@ -1,0 +1,283 @@
+//! `outgoing-body`, `incoming-body`, and their streams.
+//!
+//! A written body is gathered whole, so its stream takes what comes until a limit; a read one gives what has come.
+
+use bytes::Bytes;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, InputStream, IoError, OutputStream, Pollable, StreamError, StreamResult,
+};
+
+use super::fields::Set;
+use super::{TYPES, behind, take};
+use crate::boundary::{Boundary, Effect, Extra, Guest};
+use crate::service::http::Charge;
+use crate::service::http::body::{Found, Of, Read, Writing, Written};
+use crate::service::http::parts::{FutureTrailers, IncomingBody, OutgoingBody};
+use crate::service::http::types::ErrorCode;
+
+pub(super) type Outgoing = Resource<OutgoingBody>;
+type Incoming = Resource<IncomingBody>;
+type Output = Resource<DynOutputStream>;
+type Finish = (Outgoing, Option<Set>);
+type Finished = (Result<(), ErrorCode>,);
+
+const SPLICED: &str = "troupe:http/received@0.1#spliced";
+
+/// Bytes that may be written at once.
+const PERMIT: usize = 64 << 10;
+
+/// Registers them.
+pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    boundary
+        .interface(TYPES)?
+        .resource("outgoing-body", |guest, body: Outgoing| Ok(drop(guest.table.delete(body)?)))?
+        .func_with(
+            "[method]outgoing-body.write",
+            Effect::Read,
+            Extra::default().value(),
+            |guest: &mut Guest, (body,): (Outgoing,)| -> wasmtime::Result<(Result<Resource<DynOutputStream>, ()>,)> {
+                let written = guest.table.get(&body)?.0.clone();
+                if std::mem::replace(&mut written.lock().streamed, true) {
+                    return Ok((Err(()),));
+                }
+                Ok((Ok(gathers(guest, written)?),))
+            },
+        )?
+        .func_async_with(
+            "[static]outgoing-body.finish",
+            Effect::Once,
+            Extra::default()
+                .class(|guest, (body, _): &Finish| class_of_finish(guest, body))
+                .unknown(|_| Ok((Err(ErrorCode::unknown()),)))
+                .replayed(replayed_finish),
+            async |guest: &mut Guest, finish: Finish| finish_live(guest, finish).await,
+        )?
+        .resource("incoming-body", |guest, body: Incoming| Ok(drop(guest.table.delete(body)?)))?
+        .func_with(
+            "[method]incoming-body.stream",
+            Effect::Read,
+            Extra::default().value(),
+            |guest: &mut Guest, (body,): (Incoming,)| -> wasmtime::Result<(Result<Resource<DynInputStream>, ()>,)> {
+                let body = guest.table.get_mut(&body)?;
+                if std::mem::replace(&mut body.streamed, true) {
+                    return Ok((Err(()),));
+                }
+                let stream: DynInputStream = Box::new(BodyIn(body.reading.clone()));
+                Ok((Ok(guest.table.push(stream)?),))
+            },
+        )?
+        .func_with(
+            "[static]incoming-body.finish",
+            Effect::Read,
+            Extra::default().value(),
+            |guest: &mut Guest, (body,): (Incoming,)| {
+                let reading = guest.table.delete(body)?.reading;
+                Ok((guest.table.push(FutureTrailers { reading, taken: false })?,))
+            },
+        )?;
+    Ok(())
+}
+
+/// The body of a message, once; none if the length that it declares is no length.
+pub(super) fn begin(
+    place: &mut Option<Written>,
+    of: Of,
+    limit: u64,
+    declared: Result<Option<u64>, ()>,
+    charge: Charge,
+) -> Result<Written, ()> {
+    if place.is_some() {
+        return Err(());
+    }
+    let written = Writing::new(of, limit, declared?, charge);
+    *place = Some(written.clone());
+    Ok(written)
+}
+
+/// A body as the guest gets it.
+pub(super) fn hand_out(guest: &mut Guest, body: Result<Written, ()>) -> wasmtime::Result<(Result<Outgoing, ()>,)> {
+    Ok((match body {
+        Ok(written) => Ok(guest.table.push(OutgoingBody(written))?),
+        Err(()) => Err(()),
+    },))
+}
+
+// ---- finish: where a request leaves that was handed over before its body was whole ----
+
+fn class_of_finish(guest: &mut Guest, body: &Outgoing) -> Effect {
+    let Some(body) = behind(guest, body) else { return Effect::Read };
+    let Ok(body) = guest.table.get(&body) else { return Effect::Read };
+    match &body.0.lock().waiting {
+        None => Effect::Read,
+        Some(sending) if sending.terms.repeatable => Effect::Repeatable,
+        Some(_) => Effect::Once,
+    }
+}
+
+async fn finish_live(guest: &mut Guest, (body, trailers): Finish) -> wasmtime::Result<Finished> {
+    let trailers = match trailers {
+        Some(trailers) => Some(guest.table.delete(trailers)?.entries().clone()),
+        None => None,
+    };
+    let body = guest.table.delete(body)?;
+    let sending = {
+        let mut writing = body.0.lock();
+        if let Err(error) = writing.finish(trailers) {
+            if let Some(sending) = writing.waiting.take() {
+                sending.fail(error.clone());
+            }
+            return Ok((Err(error),));
+        }
+        match writing.waiting.take() {
+            Some(sending) => (sending, writing.whole()),
+            None => return Ok((Ok(()),)),
+        }
+    };
+    let (mut sending, whole) = sending;
+    sending.request.body = whole.ok();
+    super::outgoing::start(guest, *sending)?;
+    Ok((Ok(()),))
+}
+
+/// What was handed over before is sent now, or was in an earlier life.
+fn replayed_finish(guest: &mut Guest, (body, trailers): &Finish, (finished,): &Finished) {
+    let trailers = trailers.as_ref().and_then(|trailers| Some(take(guest, trailers)?.entries().clone()));
+    let Some(body) = take(guest, body) else { return };
+    let mut writing = body.0.lock();
+    let ended = writing.finish(trailers);
+    let Some(mut sending) = writing.waiting.take() else { return };
+    match ended.and(finished.clone()) {
+        Ok(()) => {
+            sending.request.body = writing.whole().ok();
+            super::outgoing::with_key(guest, &mut sending);
+            sending.recall();
+        }
+        Err(error) => sending.fail(error),
+    }
+}
+
+// ---- the streams ----
+
+/// Writes to a body that is gathered.
+struct BodyOut(Written);
+
+/// A stream that writes to a body that is gathered.
+pub(in super::super) fn gathers(guest: &mut Guest, written: Written) -> wasmtime::Result<Output> {
+    let stream: DynOutputStream = Box::new(BodyOut(written));
+    let stream = guest.table.push(stream)?;
+    guest.http.sinks.insert(stream.rep());
+    Ok(stream)
+}
+
+/// Whether a stream writes to such a body.
+pub(in super::super) fn is_sink(guest: &Guest, stream: &Output) -> bool {
+    guest.http.sinks.contains(&stream.rep())
+}
+
+/// A stream has ended.
+pub(in super::super) fn sink_closed(guest: &mut Guest, stream: u32) {
+    guest.http.sinks.remove(&stream);
+}
+
+/// From a stream to a body that is gathered. The bytes are noted, for nobody else has seen them.
+pub(in super::super) async fn splice(
+    guest: &mut Guest,
+    (stream, source, len): (Output, Resource<DynInputStream>, u64),
+    blocking: bool,
+) -> wasmtime::Result<StreamResult<u64>> {
+    let most = usize::try_from(len).unwrap_or(usize::MAX).min(PERMIT);
+    let from = guest.table.get_mut(&source)?;
+    if blocking {
+        from.ready().await;
+    }
+    let bytes = match from.read(most) {
+        Ok(bytes) => bytes,
+        Err(error) => return Ok(Err(error)),
+    };
+    let moved = bytes.len() as u64;
+    let written = guest.table.get_mut(&stream)?.write(bytes.clone());
+    if written.is_ok() {
+        guest.http.spliced = Some(bytes.into());
+    }
+    Ok(written.map(|()| moved))
+}
+
+/// Notes what was just spliced.
+pub(in super::super) fn spliced(guest: &mut Guest) -> wasmtime::Result<()> {
+    match guest.http.spliced.take() {
+        Some(bytes) => guest.note(SPLICED, 0, bytes),
+        None => Ok(()),
+    }
+}
+
+/// In replay: so many bytes were spliced.
+pub(in super::super) fn recorded_splice(guest: &mut Guest, stream: u32, source: u32, moved: u64) {
+    recorded_read(guest, source, moved);
+    let sink = guest.recorder.resources.get(stream).is_some_and(|real| guest.http.sinks.contains(&real));
+    if sink && let Ok(Some(bytes)) = guest.noted::<Vec<u8>>(SPLICED, 0) {
+        recorded_write(guest, stream, bytes.into());
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for BodyOut {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for BodyOut {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let mut writing = self.0.lock();
+        if writing.is_over() {
+            return Err(StreamError::Closed);
+        }
+        writing.write(&bytes).map_err(|error| StreamError::LastOperationFailed(IoError::from(error)))
+    }
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+    fn check_write(&mut self) -> StreamResult<usize> {
+        if self.0.lock().is_over() { Err(StreamError::Closed) } else { Ok(PERMIT) }
+    }
+}
+
+/// Reads a body.
+pub(in super::super) struct BodyIn(pub(in super::super) Read);
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for BodyIn {
+    async fn ready(&mut self) {
+        self.0.lock().await.ready().await;
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl InputStream for BodyIn {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        // Nobody else reads while the guest does.
+        let Ok(mut reading) = self.0.try_lock() else { return Ok(Bytes::new()) };
+        match reading.read(size) {
+            Found::Bytes(bytes) => Ok(bytes),
+            Found::End => Err(StreamError::Closed),
+            Found::Failed(error) => Err(StreamError::LastOperationFailed(IoError::from(error))),
+        }
+    }
+}
+
+/// In replay: these bytes went to that stream, by its logical number.
+pub(in super::super) fn recorded_write(guest: &mut Guest, stream: u32, bytes: Bytes) {
+    let Some(real) = guest.recorder.resources.get(stream) else { return };
+    if let Ok(stream) = guest.table.get_mut(&Resource::<DynOutputStream>::new_borrow(real)) {
+        // Only bodies are there in replay; what they refused stands in the journal.
+        let _ = stream.write(bytes);
+    }
+}
+
+/// In replay: so many bytes came from that stream.
+pub(in super::super) fn recorded_read(guest: &mut Guest, stream: u32, count: u64) {
+    let Some(real) = guest.recorder.resources.get(stream) else { return };
+    if let Ok(stream) = guest.table.get_mut(&Resource::<DynInputStream>::new_borrow(real)) {
+        // Where the body is one that is there it moves on; a dead one has nothing.
+        let _ = stream.read(usize::try_from(count).unwrap_or(usize::MAX));
+    }
+}

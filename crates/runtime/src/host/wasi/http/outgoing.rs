@@ -1,0 +1,177 @@
+//! `wasi:http/outgoing-handler`: what is checked before a request leaves, and when it does.
+//!
+//! An immediate effect of the class of its method: GET, HEAD and OPTIONS are asked again after a crash; of others the outcome is
+//! unknown, unless the grant says `repeat`, and then they carry an `Idempotency-Key`. A request leaves when it was handed over and
+//! its body is finished, whichever comes last, behind the commit of the step and its gate.
+
+use std::time::Duration;
+
+use http::uri::Authority;
+
+use super::futures::Future;
+use super::requests::{Options, Request};
+use super::{behind, put, take};
+use crate::boundary::{Boundary, Effect, Extra, Guest};
+use crate::manifest::HttpGrant;
+use crate::service::http::client::{Prepared, Sending, Terms};
+use crate::service::http::parts::{FutureResponse, OutgoingRequest, RequestOptions};
+use crate::service::http::types::{ErrorCode, Scheme};
+
+type Handle = (Request, Option<Options>);
+type Handled = (Result<Future, ErrorCode>,);
+
+const KEY: &str = "idempotency-key";
+
+/// Registers it.
+pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    boundary.interface("wasi:http/outgoing-handler@0.2.12")?.func_async_with(
+        "handle",
+        Effect::Once,
+        Extra::default()
+            .class(|guest, handle: &Handle| class(guest, handle))
+            .unknown(|_| Ok((Err(ErrorCode::unknown()),)))
+            .replayed(replayed),
+        async |guest: &mut Guest, handle: Handle| live(guest, handle).await,
+    )?;
+    Ok(())
+}
+
+/// A request that leaves at once is an effect; one that is refused, or whose body is not whole yet, is none.
+fn class(guest: &mut Guest, (request, _): &Handle) -> Effect {
+    let Some(request) = behind(guest, request) else { return Effect::Read };
+    let Ok(request) = guest.table.get(&request) else { return Effect::Read };
+    if request.body.as_ref().is_some_and(|body| !body.lock().is_over()) {
+        return Effect::Read;
+    }
+    match prepare(request, RequestOptions::default(), guest.about.grants.http.as_ref()) {
+        Err(_) => Effect::Read,
+        Ok((_, terms)) if terms.repeatable => Effect::Repeatable,
+        Ok(_) => Effect::Once,
+    }
+}
+
+/// What of a request is sent and how, if it may be.
+fn prepare(
+    request: &OutgoingRequest,
+    options: RequestOptions,
+    grant: Option<&HttpGrant>,
+) -> Result<(Prepared, Terms), ErrorCode> {
+    let Some(grant) = grant else { return Err(ErrorCode::HttpRequestDenied) };
+    let tls = match request.scheme {
+        Some(Scheme::Http) => false,
+        None | Some(Scheme::Https) => true,
+        Some(Scheme::Other(_)) => return Err(ErrorCode::HttpProtocolError),
+    };
+    let text = request.authority.clone().ok_or(ErrorCode::HttpRequestUriInvalid)?;
+    let authority = Authority::try_from(text.as_str()).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+    let usual = if tls { 443 } else { 80 };
+    // A colon without a number behind it is no port.
+    let port = match authority.port() {
+        Some(port) => port.as_u16(),
+        None if text.ends_with(':') => return Err(ErrorCode::HttpRequestUriInvalid),
+        None => usual,
+    };
+    if !grant.allows(request.method.as_str(), authority.host(), port, port == usual) {
+        return Err(ErrorCode::HttpRequestDenied);
+    }
+    let body_expected = request.headers.content_length().map_err(|()| ErrorCode::HttpProtocolError)?;
+    if request.body.is_none() && body_expected.is_some_and(|length| length != 0) {
+        return Err(ErrorCode::HttpRequestBodySize(Some(0)));
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let prepared = Prepared {
+        method: request.method.clone(),
+        tls,
+        authority: text,
+        host,
+        port,
+        path: request.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(|| "/".to_owned()),
+        headers: request.headers.entries().clone(),
+        body: None,
+    };
+    let at_most = |asked: Option<Duration>| asked.map_or(grant.timeout, |asked| asked.min(grant.timeout));
+    let terms = Terms {
+        private: grant.private,
+        max_response: grant.max_response.0,
+        connect: at_most(options.connect),
+        first_byte: at_most(options.first_byte),
+        between_bytes: at_most(options.between_bytes),
+        repeatable: request.method.is_safe() || grant.repeat,
+    };
+    Ok((prepared, terms))
+}
+
+async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result<Handled> {
+    let options = match options {
+        Some(options) => guest.table.delete(options)?,
+        None => RequestOptions::default(),
+    };
+    let request = guest.table.delete(request)?;
+    let (prepared, terms) = match prepare(&request, options, guest.about.grants.http.as_ref()) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            if error == ErrorCode::HttpRequestDenied {
+                guest.recorder.deny("http");
+            }
+            return Ok((Err(error),));
+        }
+    };
+    let (mut sending, coming) = Sending::new(prepared, terms);
+    if let Some(body) = request.body {
+        let mut writing = body.lock();
+        if !writing.is_over() {
+            writing.waiting = Some(Box::new(sending));
+            drop(writing);
+            return Ok((Ok(guest.table.push(FutureResponse::Coming(coming))?),));
+        }
+        match writing.whole() {
+            Ok(whole) => sending.request.body = Some(whole),
+            Err(error) => return Ok((Err(error),)),
+        }
+    }
+    start(guest, sending)?;
+    Ok((Ok(guest.table.push(FutureResponse::Coming(coming))?),))
+}
+
+/// Sends it, if there is a place for one more.
+pub(super) fn start(guest: &mut Guest, mut sending: Sending) -> wasmtime::Result<()> {
+    let mut place = guest.http.exchanges.charge();
+    if place.add(1).is_err() {
+        sending.fail(ErrorCode::ConnectionLimitReached);
+        return Ok(());
+    }
+    sending.place = Some(place);
+    with_key(guest, &mut sending);
+    sending.start(guest.node.clone(), guest.turn.seen);
+    Ok(())
+}
+
+/// The key of a request that may be made twice and changes something: the effect's own id, unless the guest has set one.
+pub(super) fn with_key(guest: &Guest, sending: &mut Sending) {
+    let headers = &mut sending.request.headers;
+    let has_one = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(KEY));
+    if !sending.terms.repeatable || sending.request.method.is_safe() || has_one || !guest.recorder.recording() {
+        return;
+    }
+    let about = &guest.about;
+    let key = format!("\"{}/{}/{}\"", about.id, about.incarnation.0, guest.recorder.crossed.0);
+    headers.push((KEY.to_owned(), key.into_bytes()));
+}
+
+/// The request was handed over, and perhaps sent, in an earlier life.
+fn replayed(guest: &mut Guest, (request, options): &Handle, (handled,): &Handled) {
+    let options = options.as_ref().and_then(|options| take(guest, options)).unwrap_or_default();
+    let Some(request) = take(guest, request) else { return };
+    let Ok(future) = handled else { return };
+    let Ok((prepared, terms)) = prepare(&request, options, guest.about.grants.http.as_ref()) else { return };
+    let (mut sending, coming) = Sending::new(prepared, terms);
+    match request.body {
+        Some(body) if !body.lock().is_over() => body.lock().waiting = Some(Box::new(sending)),
+        body => {
+            sending.request.body = body.and_then(|body| body.lock().whole().ok());
+            with_key(guest, &mut sending);
+            sending.recall();
+        }
+    }
+    let _ = put(guest, future, FutureResponse::Coming(coming));
+}

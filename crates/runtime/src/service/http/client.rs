@@ -1,0 +1,384 @@
+//! Sends one request over a connection of its own, and hands back what comes.
+//!
+//! No redirect is followed and nothing is kept between two requests. Connected is only to an address that was checked itself
+//! ([`super::address`]). Each phase has its time, in node time; the response's body is read no faster than the actor reads it,
+//! and no further than its limit.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use troupe_log::NodeTime;
+
+use super::Charge;
+use super::address::is_public;
+use super::body::{Part, Reading};
+use super::fields::{self, Entries};
+use super::parts::Arrived;
+use super::types::{DnsErrorPayload, ErrorCode, Method};
+use crate::actor::message::Gate;
+use crate::boundary::Services;
+
+/// Bytes of a response's head.
+const MAX_HEAD: usize = 64 << 10;
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// A request that is ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Its method.
+    pub method: Method,
+    /// Over TLS.
+    pub tls: bool,
+    /// As it stands in the `host` field.
+    pub authority: String,
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Path and query.
+    pub path: String,
+    /// Names and values.
+    pub headers: Entries,
+    /// All of it; none if it has no body.
+    pub body: Option<(Vec<u8>, Option<Entries>)>,
+}
+
+/// How it may be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Addresses of this machine and its networks too.
+    pub private: bool,
+    /// Bytes of the response's body.
+    pub max_response: u64,
+    /// To resolve and connect.
+    pub connect: Duration,
+    /// To the head of the response.
+    pub first_byte: Duration,
+    /// Between two parts of its body.
+    pub between_bytes: Duration,
+    /// It may be sent again after a crash.
+    pub repeatable: bool,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub enum Arrival {
+    /// The response, or why there is none.
+    Response(Box<Result<Arrived, ErrorCode>>),
+    /// It was sent in an earlier life of the actor.
+    Recalled(Box<Sending>),
+}
+
+/// A request on its way out.
+#[derive(Debug)]
+pub struct Sending {
+    /// The request; its body comes when it is finished.
+    pub request: Prepared,
+    /// How.
+    pub terms: Terms,
+    /// One of the actor's exchanges, while it lasts. None in replay.
+    pub place: Option<Charge>,
+    reply: oneshot::Sender<Arrival>,
+}
+
+impl Sending {
+    /// A request, and where its response comes.
+    pub fn new(request: Prepared, terms: Terms) -> (Sending, oneshot::Receiver<Arrival>) {
+        let (reply, coming) = oneshot::channel();
+        (Sending { request, terms, place: None, reply }, coming)
+    }
+
+    /// It is not sent.
+    pub fn fail(self, error: ErrorCode) {
+        let _ = self.reply.send(Arrival::Response(Box::new(Err(error))));
+    }
+
+    /// It was sent in an earlier life.
+    pub fn recall(self) {
+        let (reply, _) = oneshot::channel();
+        let again = Sending { reply, place: None, request: self.request, terms: self.terms };
+        let _ = self.reply.send(Arrival::Recalled(Box::new(again)));
+    }
+
+    /// The same request on a new way.
+    pub fn again(self) -> (Sending, oneshot::Receiver<Arrival>) {
+        Sending::new(self.request, self.terms)
+    }
+
+    /// Sends it, once the gate is open. Ends early when nobody waits for the response any more.
+    pub fn start(self, node: Arc<dyn Services>, gate: Gate) {
+        let Sending { request, terms, place, mut reply } = self;
+        tokio::spawn(async move {
+            let exchanged = async {
+                let opened = gate.open(&**node.store()).await;
+                opened.map_err(|_| ErrorCode::internal("the log has stopped"))?;
+                exchange(&*node, request, terms).await
+            };
+            let exchanged = tokio::select! {
+                exchanged = exchanged => exchanged,
+                () = reply.closed() => return,
+            };
+            match exchanged {
+                Ok((status, headers, body, connection)) => {
+                    let (send, parts) = mpsc::channel(1);
+                    let arrived = Arrived { status, headers, body: Reading::coming(parts) };
+                    if reply.send(Arrival::Response(Box::new(Ok(arrived)))).is_ok() {
+                        pump(&*node, terms, body, send).await;
+                    }
+                    drop(connection);
+                }
+                Err(error) => drop(reply.send(Arrival::Response(Box::new(Err(error))))),
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Ends the connection's task with whoever holds it.
+struct Connection(tokio::task::JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn within<T>(
+    node: &dyn Services,
+    time: Duration,
+    late: ErrorCode,
+    work: impl Future<Output = Result<T, ErrorCode>>,
+) -> Result<T, ErrorCode> {
+    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let until = NodeTime(node.node_time().0.saturating_add(micros));
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = node.waits().sleep_until(until) => Err(late),
+    }
+}
+
+type Exchanged = (u16, Entries, Incoming, Connection);
+
+async fn exchange(node: &dyn Services, request: Prepared, terms: Terms) -> Result<Exchanged, ErrorCode> {
+    let connecting = async {
+        let stream = connect(&request, terms.private).await?;
+        if !request.tls {
+            return handshake(stream).await;
+        }
+        let name = ServerName::try_from(request.host.clone()).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+        let connector = TlsConnector::from(TLS.clone());
+        handshake(connector.connect(name, stream).await.map_err(|error| tls(&error))?).await
+    };
+    let (mut sender, connection) = within(node, terms.connect, ErrorCode::ConnectionTimeout, connecting).await?;
+    let request = to_hyper(request)?;
+    let asked = async { sender.send_request(request).await.map_err(|error| of_hyper(&error)) };
+    let response = within(node, terms.first_byte, ErrorCode::HttpResponseTimeout, asked).await?;
+    let (head, body) = response.into_parts();
+    let headers = fields::from_map(&head.headers);
+    if fields::size(&headers) > fields::MAX_FIELDS {
+        return Err(ErrorCode::HttpResponseHeaderSectionSize(None));
+    }
+    Ok((head.status.as_u16(), headers, body, connection))
+}
+
+/// Connects to the first address that is allowed and answers.
+async fn connect(request: &Prepared, private: bool) -> Result<TcpStream, ErrorCode> {
+    let addresses: Vec<SocketAddr> = match request.host.parse::<IpAddr>() {
+        Ok(address) => vec![(address, request.port).into()],
+        Err(_) => {
+            let found = tokio::net::lookup_host((request.host.as_str(), request.port)).await;
+            let unknown = |text: String| ErrorCode::DnsError(DnsErrorPayload { rcode: Some(text), info_code: None });
+            found.map_err(|error| unknown(error.to_string()))?.take(MAX_ADDRESSES).collect()
+        }
+    };
+    let mut failed = ErrorCode::DestinationNotFound;
+    for address in addresses {
+        if !private && !is_public(address.ip()) {
+            failed = ErrorCode::DestinationIpProhibited;
+            continue;
+        }
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Without it a small request waits for the acknowledgment of the one before.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => failed = of_io(&error),
+        }
+    }
+    Err(failed)
+}
+
+type Sender = hyper::client::conn::http1::SendRequest<Gathered>;
+
+async fn handshake<S>(stream: S) -> Result<(Sender, Connection), ErrorCode>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut builder = hyper::client::conn::http1::Builder::new();
+    builder.max_buf_size(MAX_HEAD);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| of_hyper(&error))?;
+    // What goes wrong in it is said to whoever sends or reads.
+    let driven = tokio::spawn(async move { drop(connection.await) });
+    Ok((sender, Connection(driven)))
+}
+
+fn to_hyper(request: Prepared) -> Result<http::Request<Gathered>, ErrorCode> {
+    let Prepared { method, authority, path, headers, body, .. } = request;
+    let method = http::Method::from_bytes(method.as_str().as_bytes());
+    let method = method.map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
+    let mut made = http::Request::builder().method(method).uri(path);
+    if let Some(all) = made.headers_mut() {
+        *all = fields::to_map(&headers);
+        let host = HeaderValue::from_str(&authority).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+        all.insert(header::HOST, host);
+        all.insert(header::CONNECTION, HeaderValue::from_static("close, te"));
+        all.insert(header::TE, HeaderValue::from_static("trailers"));
+        if let Some((_, Some(trailers))) = &body {
+            // The length is that of chunks now, and only what is announced is sent.
+            all.remove(header::CONTENT_LENGTH);
+            let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
+            if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
+                all.insert(header::TRAILER, names);
+            }
+        }
+    }
+    made.body(Gathered::new(body)).map_err(|_| ErrorCode::HttpRequestUriInvalid)
+}
+
+/// Hands the body's parts on, as fast as they are taken.
+async fn pump(node: &dyn Services, terms: Terms, mut body: Incoming, parts: mpsc::Sender<Part>) {
+    let mut left = terms.max_response;
+    loop {
+        let next = async { Ok(body.frame().await) };
+        let next = tokio::select! {
+            next = within(node, terms.between_bytes, ErrorCode::ConnectionReadTimeout, next) => next,
+            () = parts.closed() => return,
+        };
+        let part = match next {
+            Ok(None) => Part::End(Ok(None)),
+            Ok(Some(Err(error))) => Part::End(Err(of_hyper(&error))),
+            Err(late) => Part::End(Err(late)),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(bytes) if bytes.is_empty() => continue,
+                Ok(bytes) if bytes.len() as u64 > left => {
+                    Part::End(Err(ErrorCode::HttpResponseBodySize(Some(terms.max_response.saturating_add(1)))))
+                }
+                Ok(bytes) => {
+                    left -= bytes.len() as u64;
+                    Part::Data(bytes)
+                }
+                Err(frame) => {
+                    let trailers = frame.into_trailers().map(|map| fields::from_map(&map)).unwrap_or_default();
+                    match fields::size(&trailers) > fields::MAX_FIELDS {
+                        true => Part::End(Err(ErrorCode::HttpResponseTrailerSectionSize(None))),
+                        false => Part::End(Ok(Some(trailers))),
+                    }
+                }
+            },
+        };
+        let ended = matches!(part, Part::End(_));
+        if parts.send(part).await.is_err() || ended {
+            return;
+        }
+    }
+}
+
+/// A body that is at hand, with its trailers.
+pub struct Gathered {
+    bytes: Option<Bytes>,
+    trailers: Option<http::HeaderMap>,
+}
+
+impl Gathered {
+    /// None is no body.
+    pub fn new(body: Option<(Vec<u8>, Option<Entries>)>) -> Gathered {
+        let (bytes, trailers) = body.unwrap_or_default();
+        Gathered {
+            bytes: (!bytes.is_empty()).then(|| bytes.into()),
+            trailers: trailers.map(|trailers| fields::to_map(&trailers)),
+        }
+    }
+}
+
+impl Body for Gathered {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = match self.bytes.take() {
+            Some(bytes) => Some(Frame::data(bytes)),
+            None => self.trailers.take().map(Frame::trailers),
+        };
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match self.trailers {
+            // Trailers come behind chunks, and those have no length.
+            Some(_) => http_body::SizeHint::default(),
+            None => http_body::SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}
+
+/// The roots that browsers trust.
+static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+});
+
+fn tls(error: &std::io::Error) -> ErrorCode {
+    use tokio_rustls::rustls::Error;
+    match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+        Some(Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => ErrorCode::TlsCertificateError,
+        Some(_) => ErrorCode::TlsProtocolError,
+        None => of_io(error),
+    }
+}
+
+fn of_io(error: &std::io::Error) -> ErrorCode {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
+        ErrorKind::TimedOut => ErrorCode::ConnectionTimeout,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => ErrorCode::DestinationIpUnroutable,
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof => {
+            ErrorCode::ConnectionTerminated
+        }
+        _ => ErrorCode::DestinationUnavailable,
+    }
+}
+
+fn of_hyper(error: &hyper::Error) -> ErrorCode {
+    if error.is_parse_too_large() {
+        ErrorCode::HttpResponseHeaderSectionSize(None)
+    } else if error.is_parse() {
+        ErrorCode::HttpProtocolError
+    } else if error.is_incomplete_message() {
+        ErrorCode::HttpResponseIncomplete
+    } else {
+        ErrorCode::ConnectionTerminated
+    }
+}

@@ -1,0 +1,363 @@
+//! The gateway: HTTP from outside to the actors that are served on a route.
+//!
+//! A request becomes one message, its response is the message's answer ([`troupe_runtime::http`]), given out behind the gate
+//! of the actor's mode. HTTP/1.1, HTTP/2 with prior knowledge, both over TLS if there is a certificate. Whatever a client
+//! does is bounded: the head, the body (by the actor's `payload`), connections, streams, and each phase in time. It has no
+//! token and knows nothing of the management API. docs/http.md has the promises.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER, TRAILER};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use troupe_runtime::actor::message::CallError;
+use troupe_runtime::http::{self, Gathered};
+use troupe_runtime::node::{Node, Outgoing};
+
+use crate::error::Error;
+use crate::serve::GRACE;
+
+/// How the gateway is opened.
+#[derive(Clone, Debug)]
+pub struct GatewayOptions {
+    /// Where it listens; any address, port 0 for any that is free.
+    pub address: SocketAddr,
+    /// Certificate chain and key, as PEM files; without them it speaks no TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Bytes of a request's head.
+    pub max_head: usize,
+    /// Connections at one time; more wait to be accepted.
+    pub max_connections: usize,
+    /// Requests of one HTTP/2 connection at one time.
+    pub max_streams: u32,
+    /// For a head to come, for a body to come, and for a client that takes nothing of a response.
+    pub patience: Duration,
+    /// For the actor to answer, waiting in its mailbox included.
+    pub timeout: Duration,
+}
+
+impl GatewayOptions {
+    /// At this address, with the usual limits.
+    pub fn at(address: SocketAddr) -> GatewayOptions {
+        GatewayOptions {
+            address,
+            tls: None,
+            max_head: 64 << 10,
+            max_connections: 1024,
+            max_streams: 100,
+            patience: Duration::from_secs(30),
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A gateway that listens.
+#[derive(Debug)]
+pub struct Gateway {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// Fields of a head; hyper answers 431 to more.
+const MAX_FIELDS: usize = 128;
+
+impl Gateway {
+    /// Listens and serves the actors of a node.
+    pub async fn start(options: GatewayOptions, node: Node) -> Result<Gateway, Error> {
+        let address = options.address;
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => Error::InUse { address },
+            _ => Error::Listen { address, source },
+        };
+        let tls = match &options.tls {
+            Some((certificate, key)) => Some(acceptor(certificate, key)?),
+            None => None,
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(accept(listener, Arc::new(Door { options, tls, node }), stopped));
+        Ok(Gateway { address, stop, task })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no new request, lets those in work end for a while, and goes.
+    pub async fn close(mut self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+    let bad = |path: &Path, why: String| Error::Certificate { path: path.to_owned(), why };
+    let chain = CertificateDer::pem_file_iter(certificate).map_err(|error| bad(certificate, error.to_string()))?;
+    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| bad(certificate, error.to_string()))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret);
+    let mut config = config.map_err(|error| bad(certificate, error.to_string()))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+struct Door {
+    options: GatewayOptions,
+    tls: Option<TlsAcceptor>,
+    node: Node,
+}
+
+async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
+    let most = door.options.max_connections;
+    let places = Arc::new(Semaphore::new(most));
+    loop {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            () = stop_of(&mut stopped) => break,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop_of(&mut stopped) => break,
+        };
+        let Ok((stream, _)) = stream else {
+            // Out of files, most likely: others end meanwhile.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        // Without it small answers wait for the acknowledgment of the one before.
+        let _ = stream.set_nodelay(true);
+        let (door, stopped) = (door.clone(), stopped.clone());
+        tokio::spawn(async move {
+            match &door.tls {
+                None => connection(stream, &door, stopped).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(door.options.patience, tls.accept(stream)).await {
+                        connection(stream, &door, stopped).await;
+                    }
+                }
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    // Each connection holds a place to its end.
+    let all = u32::try_from(most).unwrap_or(u32::MAX);
+    let _ = places.acquire_many(all).await;
+}
+
+async fn stop_of(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+async fn connection<S>(stream: S, door: &Arc<Door>, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let options = &door.options;
+    let stream = Patient::new(stream, options.patience);
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.patience)
+        .max_buf_size(options.max_head.max(8 << 10))
+        .max_headers(MAX_FIELDS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(options.max_streams)
+        .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX))
+        .keep_alive_interval(options.patience)
+        .keep_alive_timeout(options.patience);
+    let door = door.clone();
+    let answer = service_fn(move |request| {
+        let door = door.clone();
+        async move { Ok::<_, Infallible>(door.answer(request).await) }
+    });
+    let served = builder.serve_connection(TokioIo::new(stream), answer);
+    tokio::pin!(served);
+    // What goes wrong with a connection is its client's affair.
+    tokio::select! {
+        _ = served.as_mut() => {}
+        () = stop_of(&mut stopped) => {
+            served.as_mut().graceful_shutdown();
+            let _ = served.await;
+        }
+    }
+}
+
+impl Door {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Gathered> {
+        let head = request.method() == Method::HEAD;
+        match self.ask(request).await {
+            Ok(response) => of_actor(response, head),
+            Err((status, words)) => {
+                let mut response = of_actor(http::Response::text(status.as_u16(), words), head);
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                }
+                response
+            }
+        }
+    }
+
+    async fn ask(&self, request: Request<Incoming>) -> Result<http::Response, (StatusCode, &'static str)> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path_and_query().map_or("", |path| path.as_str());
+        if !path.starts_with('/') && path != "*" {
+            return Err((StatusCode::BAD_REQUEST, "not a request for a path\n"));
+        }
+        let (actor, payload) =
+            self.node.route(head.uri.path()).ok_or((StatusCode::NOT_FOUND, "nothing is served here\n"))?;
+        let limit = usize::try_from(payload.0).unwrap_or(usize::MAX);
+        let collected = tokio::time::timeout(self.options.patience, Limited::new(body, limit).collect());
+        let collected = match collected.await {
+            Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"));
+            }
+            Ok(Err(_)) => return Err((StatusCode::BAD_REQUEST, "the body is broken\n")),
+            Ok(Ok(collected)) => collected,
+        };
+        let host = || head.headers.get("host").and_then(|host| host.to_str().ok()).map(str::to_owned);
+        let request = http::Request {
+            method: head.method.as_str().to_owned(),
+            scheme: if self.tls.is_some() { "https" } else { "http" }.to_owned(),
+            authority: head.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(host),
+            path: path.to_owned(),
+            headers: http::from_map(&head.headers),
+            trailers: collected.trailers().map(http::from_map),
+            body: collected.to_bytes().to_vec(),
+        };
+        let message = Outgoing::new(request.message_type(), request.encode()).timeout(self.options.timeout);
+        match self.node.call(&actor, message).await {
+            Ok(answer) => http::Response::decode(&answer)
+                .map_err(|_| (StatusCode::BAD_GATEWAY, "the actor's answer is no response\n")),
+            Err(error) => {
+                tracing::debug!(%actor, %error, "a request was not answered");
+                Err(of_error(&error))
+            }
+        }
+    }
+}
+
+/// What a client is told; the reasons are for the node's log.
+fn of_error(error: &CallError) -> (StatusCode, &'static str) {
+    match error {
+        CallError::NotFound(_) => (StatusCode::NOT_FOUND, "nothing is served here\n"),
+        CallError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "the actor did not answer in time\n"),
+        CallError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n"),
+        CallError::Refused(_) | CallError::Faulted { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "the actor could not answer\n")
+        }
+        CallError::Invalid(_) => (StatusCode::BAD_GATEWAY, "the actor takes no such request\n"),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "not now\n"),
+    }
+}
+
+fn of_actor(response: http::Response, head: bool) -> Response<Gathered> {
+    let http::Response { status, headers, body, trailers } = response;
+    let names = trailers.as_ref().map(|trailers| {
+        let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(", ")
+    });
+    let mut made = Response::new(Gathered::new(Some((body, trailers))));
+    *made.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *made.headers_mut() = http::to_map(&headers);
+    // The length is that of the body that is there; only the answer to HEAD may speak of another.
+    if !head {
+        made.headers_mut().remove(CONTENT_LENGTH);
+    }
+    // Only what is announced is sent.
+    if let Some(names) = names
+        && let Ok(names) = HeaderValue::from_str(&names)
+    {
+        made.headers_mut().insert(TRAILER, names);
+    }
+    made
+}
+
+/// A connection whose client must say something, and take what is written, or it ends.
+struct Patient<S> {
+    stream: S,
+    patience: Duration,
+    waits: Pin<Box<Sleep>>,
+    waiting: bool,
+    silent: bool,
+}
+
+impl<S> Patient<S> {
+    fn new(stream: S, patience: Duration) -> Patient<S> {
+        Patient { stream, patience, waits: Box::pin(tokio::time::sleep(patience)), waiting: false, silent: true }
+    }
+
+    fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.waiting = false;
+            return written;
+        }
+        if !self.waiting {
+            self.waiting = true;
+            self.waits.as_mut().reset(Instant::now() + self.patience);
+        }
+        match self.waits.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if !self.silent {
+            return read;
+        }
+        // Until the first byte nobody else counts the time; nothing is written before it.
+        if read.is_ready() {
+            self.silent = false;
+            return read;
+        }
+        self.waits.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.bounded(context, written)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.bounded(context, flushed)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.bounded(context, shut)
+    }
+}
