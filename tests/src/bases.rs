@@ -260,3 +260,22 @@ async fn add(node: &Node, n: u32) -> Result<Vec<u8>, CallError> {
     let add = Outgoing::new("add", (1_u64 << n).to_string().into_bytes()).key(n.to_string());
     node.call(&id("saver"), add).await
 }
+
+/// "A base holds .. the runtime's own state of the actor": the state's name of a machine is not its own to save.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_goes_on_behind_a_base_in_the_state_that_it_was_in() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    node.start(spec("light", "fsm-saver")).await.unwrap();
+    assert_eq!(ask(&node, "light", "turn", "").await.unwrap(), "green");
+    node.make_base(&id("light")).await.unwrap();
+    assert_eq!(ask(&node, "light", "turn", "").await.unwrap(), "red", "in the loaded instance");
+    assert_eq!(ask(&node, "light", "turn", "").await.unwrap(), "green");
+    node.make_base(&id("light")).await.unwrap();
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
+    assert_eq!(ask(&node, "light", "turn", "").await.unwrap(), "red", "and behind a power cut");
+    verified(&node, "light").await;
+    replay(&node, "light", "fsm-saver").await.unwrap();
+    node.close().await.unwrap();
+}

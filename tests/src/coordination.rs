@@ -73,6 +73,7 @@ async fn members_of_a_group_join_leave_get_what_is_published_and_survive_a_power
     assert_eq!(run(&node, "b", "members team\njoin team\njoin team\nmembers team").await, "\nok\nok\ndefault/b");
     assert_eq!(run(&node, "a", "join team\nmembers team").await, "ok\ndefault/a default/b");
     assert_eq!(run(&node, "c", "leave team").await, "err: not-found default/c in the group default/team");
+    assert_eq!(run(&node, "c", "join team-2\nmembers team\nleave team-2").await, "ok\ndefault/a default/b\nok");
     assert_eq!(run(&node, "c", "publish team news one\npublish nobody news x").await, "2\n0");
     assert_eq!(run(&node, "a", "publish team news two").await, "2", "the publisher is a member too");
     for (actor, heard) in
@@ -188,12 +189,15 @@ async fn a_lease_that_is_over_and_a_holder_that_ends_hand_the_lock_on() {
     node.stop(&id("b"), "enough").await.unwrap();
     assert_eq!(waited(c).await, "3", "the holder's end");
 
+    clock.advance(MINUTE - Duration::from_millis(1));
+    assert_eq!(run(&node, "c", "renew l $ 60000").await, "ok");
     // A lease counts node time, which stands still while the node is down; then it is over for one who waits since before.
     let waiting = waits(&node, "a", "acquire l 60000", "a").await;
     node.sync().await.unwrap();
     waiting.abort();
     let disk = power_cut(node, &disk);
     let node = node_with(&disk, &clock).await;
+    clock.advance(MINUTE / 2);
     assert_eq!(run(&node, "c", "renew l $ 60000").await, "ok", "it is c's still");
     let again = Outgoing::new("do", &b"publish watch waits a\nacquire l 60000"[..]).key("a");
     let actor = id("a");
@@ -217,14 +221,19 @@ async fn cut_at_every_operation_a_lock_has_one_holder() {
     let wait = Outgoing::new("do", &b"publish watch waits wait\nacquire l 60000\nrenew l $ 60000"[..]).key("wait");
     let ready = power_cut(node, &disk);
     let (mut kept, mut moved) = (0, 0);
-    for operations in 0.. {
-        assert!(operations < 400, "the release never ends");
+    // What is written at once is torn between any two batches.
+    const PARTS: usize = 16;
+    for stop in 0.. {
+        assert!(stop < 4000, "the release never ends");
+        let (operations, part) = (stop / (PARTS + 1), stop % (PARTS + 1));
         let disk = ready.fork();
         let node = node_on(&disk).await;
-        disk.cut_after(operations);
+        disk.cut_after(operations as u64);
         let released = ask(&node, "a", "do", "release l 1").await;
         let whole = !disk.is_cut() && node.call(&id("b"), wait.clone()).await.is_ok();
-        let node = node_on(&power_cut(node, &disk)).await;
+        drop(node);
+        disk.crash_keeping(true, |write| 0..write.len * part / PARTS);
+        let node = node_on(&disk).await;
         match run(&node, "a", "renew l 1 60000").await.as_str() {
             "ok" => {
                 kept += 1;
@@ -236,9 +245,11 @@ async fn cut_at_every_operation_a_lock_has_one_holder() {
         }
         assert_eq!(node.call(&id("b"), wait.clone()).await.unwrap(), b"1\n2\nok", "after {operations}");
         assert_eq!(run(&node, "a", "acquire l 60000 0").await, "none", "after {operations}");
+        assert_eq!(run(&node, "b", "release l 2").await, "ok", "after {operations}");
+        assert_eq!(run(&node, "a", "acquire l 60000 0").await, "3", "after {operations}: nobody else waits");
         replayed(&node, &["a", "b"]).await;
         node.close().await.unwrap();
-        if whole {
+        if whole && part == PARTS {
             break;
         }
     }
@@ -320,9 +331,11 @@ async fn names_are_registered_found_replaced_and_end_with_their_actor() {
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
     assert_eq!(
-        run(&node, "b", "lookup printer\nregister printer").await.lines().nth(1),
-        Some("err: already-exists default/printer")
+        run(&node, "b", "lookup printer\nregister printer").await,
+        "default/printer default/a kind=ink\nerr: already-exists default/printer"
     );
+    assert_eq!(run(&node, "a", "register gone").await, "ok");
+    assert_eq!(run(&node, "a", "unregister gone").await, "ok");
     assert_eq!(run(&node, "a", "unregister printer\nlookup printer").await, "ok\nnone");
     assert_eq!(run(&node, "b", "register printer").await, "ok");
     node.stop(&id("b"), "enough").await.unwrap();
@@ -419,6 +432,8 @@ async fn memberships_names_locks_and_metadata_have_their_limits() {
     assert_eq!(run(&node, "a", "acquire-many 256\nacquire one-more 1000").await, full("max-locks"));
     assert_eq!(run(&node, "a", "register n0 k=*4087\nregister n0 k=*4088").await, "ok\nerr: too-large 4096");
     assert!(run(&node, "a", "register n0 troupe-x=1").await.starts_with("err: invalid-argument"));
+    assert!(run(&node, "a", "discover k=*4087").await.starts_with("default/n0 default/a k=x"));
+    assert_eq!(run(&node, "a", "discover k=*4088").await, "err: too-large 4096");
     assert_eq!(run(&node, "a", "publish g0 t *1048575\npublish g0 t *1048576").await, "1\nerr: too-large 1048576");
     // What it gives up it may have again, and its end gives up all.
     assert_eq!(run(&node, "a", "leave g7\njoin again").await, "ok\nerr: resource-exhausted max-memberships = 256");
@@ -427,5 +442,24 @@ async fn memberships_names_locks_and_metadata_have_their_limits() {
     node.start(coordinator("b")).await.unwrap();
     let gone = "members g0\nlookup n0\nacquire l0 1000 0\nacquire l255 1000 0";
     assert_eq!(run(&node, "b", gone).await, "\nnone\n257\n258");
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_discovery_finds_at_most_max_found() {
+    let node = node_of(&SimDisk::new(), &["a"]).await;
+    let everywhere = (1..=4).map(|n| ActorPattern::parse(&format!("n{n}/*")).unwrap());
+    let mut seeker = coordinator("seeker");
+    seeker.grants.registry.as_mut().unwrap().lookup = everywhere.collect();
+    node.start(seeker).await.unwrap();
+    for n in 1..=4 {
+        node.start(coordinator(&format!("n{n}/a"))).await.unwrap();
+        assert_eq!(run(&node, &format!("n{n}/a"), "register-many 250").await, "ok");
+    }
+    assert_eq!(run(&node, "a", "register-many 1").await, "ok", "what may not be seen does not count");
+    assert_eq!(run(&node, "seeker", "discover").await.split(", ").count(), 1000);
+    assert_eq!(run(&node, "n1/a", "register one-more").await, "ok");
+    assert_eq!(run(&node, "seeker", "discover").await, "err: resource-exhausted max-found = 1000");
+    replayed(&node, &["seeker"]).await;
     node.close().await.unwrap();
 }

@@ -10,6 +10,7 @@ use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::Mode;
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
 
+use crate::processes::parent;
 use crate::support::{ask, begun, cache, id, node_on, power_cut, replay, sleeping, spec};
 
 async fn small(disk: &SimDisk, live: u32) -> Node {
@@ -151,5 +152,32 @@ async fn an_actor_without_a_journal_is_not_evicted() {
     node.start(kept).await.unwrap();
     let error = ask(&node, "counter-0", "get", "").await.unwrap_err();
     assert!(matches!(&error, CallError::Exhausted(text) if text.contains("all 2 live actors are busy")), "{error}");
+    node.close().await.unwrap();
+}
+
+/// "Each end is told": whoever lives hears of it, also while there is no instance for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_actor_without_an_instance_is_told_of_an_end_while_all_instances_are_busy() {
+    let disk = SimDisk::new();
+    let node = small(&disk, 1).await;
+    let mut friend = spec("friend", "sleeper");
+    friend.limits.deadline = None;
+    node.start(friend).await.unwrap();
+    node.start(parent("watcher")).await.unwrap();
+    ask(&node, "watcher", "link", "friend").await.unwrap();
+    let napping = begun(ask(&node, "friend", "nap", "3600000")).await;
+    sleeping(&node, 1).await;
+    let error = ask(&node, "watcher", "notes", "").await.unwrap_err();
+    assert!(matches!(error, CallError::Exhausted(_)), "{error}");
+    node.stop_now(&id("friend"), "enough").await.unwrap();
+    napping.await.unwrap_err();
+    loop {
+        match ask(&node, "watcher", "notes", "").await {
+            Ok(notes) if notes.starts_with("troupe:exit ") => break,
+            Ok(_) | Err(CallError::Exhausted(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    replay(&node, "watcher", "parent").await.unwrap();
     node.close().await.unwrap();
 }

@@ -3,8 +3,10 @@
 
 use troupe_log::{ByteCount, SimDisk};
 use troupe_runtime::actor::message::CallError;
+use troupe_runtime::manifest::{ActorSpec, Mode};
 
-use crate::support::{ask, begun, id, node_on, replay, spec, verified};
+use crate::requests::partner;
+use crate::support::{ask, begun, id, node_on, replay, sleeping, spec, verified};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_grow_to_exactly_their_limit() {
@@ -98,5 +100,37 @@ async fn an_actor_puts_off_at_most_outstanding_calls_answers() {
     }
     assert_eq!(third.await.unwrap(), "third", "there was room again");
     replay(&node, "deferrer", "deferrer").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// "Bytes that one step may put into its batch": without a journal nothing else bounds what a step sends and arms.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_sends_at_most_max_step_bytes() {
+    const LARGE: u64 = 30 << 20;
+    let node = node_on(&SimDisk::new()).await;
+    let large = |name: &str| {
+        let mut one = partner(name);
+        one.limits.payload = ByteCount::mib(32);
+        one.limits.memory = ByteCount::mib(512);
+        one.limits.deadline = None;
+        one
+    };
+    node.start(large("busy")).await.unwrap();
+    node.start(ActorSpec { journal: Mode::Off, ..large("off") }).await.unwrap();
+    // What it is sent stays where it is.
+    let napping = begun(ask(&node, "busy", "nap", "3600000")).await;
+    sleeping(&node, 1).await;
+    let refused = async |message_type: &str, payload: String| match ask(&node, "off", message_type, &payload).await {
+        Err(CallError::Refused(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused("send-many", format!("busy|9|{LARGE}")).await,
+        "4: resource-exhausted: max-step = 134217728 bytes"
+    );
+    assert_eq!(node.actor(&id("busy")).await.unwrap().mailbox, 4);
+    assert_eq!(refused("after-many", format!("9|{LARGE}")).await, "4: resource-exhausted: max-step = 134217728 bytes");
+    assert_eq!(ask(&node, "off", "total", "").await.unwrap(), "0", "the next step has room again");
+    drop(napping);
     node.close().await.unwrap();
 }

@@ -1,14 +1,14 @@
 //! Beginning, ending and watching other actors: with the step or not at all, also across a crash; each end is told once.
 
-use troupe_log::{Kind, SimDisk};
+use troupe_log::{Kind, SimDisk, Table};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::{ActorPattern, ActorSpec, Messaging, OnFault, Processes};
 use troupe_runtime::node::{Node, Outgoing};
 
-use crate::support::{ask, count, guest, id, node_on, power_cut, replay, spec};
+use crate::support::{ask, count, guest, id, node_on, power_cut, replay, rows, spec};
 
 /// An actor that may spawn itself again (`parent@1.0.0`), a partner, and watch those whose names begin with `friend`.
-fn parent(name: &str) -> ActorSpec {
+pub fn parent(name: &str) -> ActorSpec {
     let mut spec = spec(name, "parent");
     let all = |text: &str| vec![ActorPattern::parse(text).unwrap()];
     spec.grants.messaging = Some(Messaging { to: all("*") });
@@ -284,5 +284,120 @@ async fn a_later_life_keeps_what_its_init_bound() {
         replay(&node, "linked", "parent").await.unwrap();
         node.stop(&id("linked"), "enough").await.unwrap();
     }
+    node.close().await.unwrap();
+}
+
+/// A bond that a step makes or undoes is as it was if the step is undone; undone and committed it is gone for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bond_is_as_it_was_after_a_fault_and_gone_once_it_is_undone() {
+    let disk = SimDisk::new();
+    let node = node_with_components(&disk).await;
+    for name in ["p", "q", "friend"] {
+        let mut spec = parent(name);
+        spec.supervision.max_restarts = 100;
+        node.start(spec).await.unwrap();
+    }
+    for undone in ["bond-then-trap", "unlink-then-trap"] {
+        for name in ["p", "q"] {
+            ask(&node, name, "link", "friend").await.unwrap();
+        }
+        ask(&node, "p", undone, "friend").await.unwrap_err();
+    }
+    let number = ask(&node, "q", "monitor", "friend").await.unwrap();
+    let again = ask(&node, "q", "undo-twice", &format!("friend|{number}")).await.unwrap();
+    assert_eq!(again, format!("not-found: a link with default/friend; not-found: monitor {number}"));
+    assert_eq!(rows(&node, &disk, Table::BONDS, b"").await, 1, "p's link");
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
+    node.stop(&id("friend"), "over").await.unwrap();
+    let notes = noted(&node, "p", "troupe:exit").await;
+    assert!(!notes.contains("; "), "once: {notes}");
+    assert_eq!(ask(&node, "q", "notes", "").await.unwrap(), "", "it had undone its own");
+    assert_eq!(rows(&node, &disk, Table::BONDS, b"").await, 0);
+    replay(&node, "p", "parent").await.unwrap();
+    replay(&node, "q", "parent").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// What an end leaves: no bond, and no stop that would end the next life of that name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_leaves_nothing_to_a_later_life_of_the_same_name() {
+    let disk = SimDisk::new();
+    let node = node_with_components(&disk).await;
+    let bonded = ActorSpec { init: b"link-at-end p".to_vec(), ..parent("friend") };
+    for spec in [parent("p"), bonded] {
+        node.start(spec).await.unwrap();
+    }
+    ask(&node, "p", "link", "friend").await.unwrap();
+    ask(&node, "p", "stop", "friend|over").await.unwrap();
+    noted(&node, "p", "\"reason\":\"over\"").await;
+    assert_eq!(rows(&node, &disk, Table::BONDS, b"").await, 0, "nor what its last turn bound");
+    node.start(parent("friend")).await.unwrap();
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
+    assert_eq!(ask(&node, "friend", "echo", "x").await.unwrap(), "x");
+    node.stop(&id("friend"), "again").await.unwrap();
+    let notes = ask(&node, "p", "notes", "").await.unwrap();
+    assert!(!notes.contains("; "), "of the later life nobody asked to be told: {notes}");
+    replay(&node, "p", "parent").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// A name that is used again is a new life, with the keys of the one before: a repeat gets the first answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_is_spawned_again_is_a_later_life_with_the_keys_of_the_one_before() {
+    let disk = SimDisk::new();
+    let node = node_with_components(&disk).await;
+    node.start(parent("p")).await.unwrap();
+    let add = |n: &str| Outgoing::new("add", n.as_bytes()).key("k");
+    for life in 0..3 {
+        ask(&node, "p", "spawn", "partner@1.0.0|child|").await.unwrap();
+        while ask(&node, "child", "total", "").await.is_err() {}
+        assert_eq!(node.actor(&id("child")).await.unwrap().incarnation.0, life);
+        assert_eq!(node.call(&id("child"), add("5")).await.unwrap(), b"5");
+        let error = node.call(&id("child"), add("6")).await.unwrap_err();
+        assert!(matches!(error, CallError::Invalid(_)), "{error}");
+        node.stop(&id("child"), "over").await.unwrap();
+    }
+    node.close().await.unwrap();
+}
+
+/// Exits and downs pass the mailbox's bound, so their number is bounded where they are asked for; what else a guest says has its limits, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bonds_reasons_and_states_have_their_limits() {
+    let node = node_with_components(&SimDisk::new()).await;
+    for name in ["p", "friend"] {
+        node.start(parent(name)).await.unwrap();
+    }
+    assert_eq!(ask(&node, "p", "monitor-many", "friend|999").await.unwrap(), "done");
+    let full = refused(&node, "p", "monitor-many", "friend|2").await;
+    assert_eq!(full, "1: resource-exhausted: max-bonds = 1000");
+    assert_eq!(refused(&node, "p", "stop-of", "friend|1048577").await, "too-large: 1048576");
+    assert_eq!(refused(&node, "p", "spawn-of", "partner@1.0.0|1048577").await, "too-large: 1048576");
+    let largest = ask(&node, "p", "spawn-of", "partner@1.0.0|1048576").await.unwrap();
+    assert_eq!(ask(&node, &largest, "echo", "x").await.unwrap(), "x");
+    assert_eq!(ask(&node, "p", "stop", "friend|over").await.unwrap(), "done");
+    loop {
+        let notes = ask(&node, "p", "notes", "").await.unwrap();
+        if notes.matches("troupe:down").count() == 1000 {
+            break;
+        }
+    }
+    replay(&node, "p", "parent").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// "Whoever waited for an answer hears of the end behind its last batch." On one thread, so that both are accepted before either is handled.
+#[tokio::test]
+async fn who_hears_that_an_actor_has_ended_finds_it_ended_after_a_power_cut() {
+    let disk = SimDisk::new();
+    let node = node_with_components(&disk).await;
+    node.start(parent("p")).await.unwrap();
+    let p = id("p");
+    node.offer(&p, Outgoing::new("stop", &b"p|enough"[..])).unwrap();
+    assert_eq!(ask(&node, "p", "echo", "x").await.unwrap_err(), CallError::NotFound("default/p".to_owned()));
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(node.actor(&p).await.unwrap().status, "stopped");
+    replay(&node, "p", "parent").await.unwrap();
     node.close().await.unwrap();
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use troupe_log::{Kind, SimDisk};
+use troupe_log::{Kind, SimDisk, Table};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::{ActorPattern, ActorSpec, Messaging, Mode};
 use troupe_runtime::node::{Node, Outgoing};
 
-use crate::support::{ask, begun, count, id, node_on, power_cut, replay, sleeping, spec};
+use crate::support::{ask, begun, count, id, node_on, power_cut, replay, rows, sleeping, spec};
 
 /// A partner that may reach everybody.
 pub fn partner(name: &str) -> ActorSpec {
@@ -208,9 +208,12 @@ async fn a_request_that_timed_out_is_not_handled_or_its_answer_is_dropped() {
     assert_eq!(refused(&node, "a", "ask-within", "5|b|add|10").await, "timeout");
     assert_eq!(ask(&node, "a", "ask", "b|total|").await.unwrap(), "1", "the answer is that of this request");
     assert_eq!(count(&node, "b", Kind::Expired).await, 1);
+    assert_eq!(ask(&node, "b", "ask", "a|total|").await.unwrap(), "0", "nor does anybody wait for it");
     let mut hasty = partner("hasty");
     hasty.limits.deadline = Some(Duration::from_secs(1));
     node.start(hasty).await.unwrap();
+    let left: u64 = ask(&node, "hasty", "ask", "b|time-left|").await.unwrap().parse().unwrap();
+    assert!((1..1000).contains(&left), "nobody wants it longer than the turn that asks lasts: {left}");
     assert_eq!(refused(&node, "hasty", "ask", "b|nap|1500").await, "timeout", "the turn must get on");
     replayed(&node, &["a", "b", "hasty"]).await;
     node.close().await.unwrap();
@@ -228,6 +231,7 @@ async fn a_full_mailbox_is_told_at_once() {
     assert_eq!(refused(&node, "a", "ask", "busy|add|1").await, "mailbox-full");
     first.await.unwrap();
     second.await.unwrap();
+    assert_eq!(ask(&node, "busy", "ask", "a|add|1").await.unwrap(), "1", "what was refused is waited for by nobody");
     assert_eq!(ask(&node, "busy", "total", "").await.unwrap(), "1");
     replayed(&node, &["a", "busy"]).await;
     node.close().await.unwrap();
@@ -270,6 +274,50 @@ async fn an_actor_that_ends_answers_who_waits_for_it() {
         "{told}"
     );
     assert_eq!(waiting.await.unwrap_err(), CallError::Refused("not-found: default/b".to_owned()));
+    replayed(&node, &["a", "b", "c"]).await;
+    node.close().await.unwrap();
+}
+
+/// An answer may be promised once, by a turn that somebody waits for, and given once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_promise_is_made_and_kept_once_also_through_a_fault_and_leaves_nothing() {
+    let disk = SimDisk::new();
+    let node = partners(&disk, &["a", "b", "c"]).await;
+    let once = "invalid-argument: the answer of this turn is put off already";
+    assert_eq!(ask(&node, "b", "later-then", "later").await.unwrap(), once);
+    assert_eq!(ask(&node, "a", "ask", "b|later-then|pass|c").await.unwrap(), {
+        "invalid-argument: the answer of this turn is put off or handed on already"
+    });
+    assert_eq!(refused(&node, "b", "forget", "").await, "not-found: reply token 00");
+    node.cast(&id("b"), Outgoing::new("later", &b""[..])).await.unwrap();
+    let nobody = "invalid-argument: only a call can be answered later";
+    while ask(&node, "b", "notes", "").await.unwrap() != nobody {}
+
+    // What gave it is undone: it can be given again.
+    let asked = begun(ask(&node, "a", "ask", "b|later|")).await;
+    while ask(&node, "b", "held", "").await.unwrap() != "1" {}
+    assert_eq!(rows(&node, &disk, Table::TOKENS, b"").await, 1);
+    let error = ask(&node, "b", "release-then-trap", "x").await.unwrap_err();
+    assert!(matches!(error, CallError::Faulted { .. }), "{error}");
+    assert_eq!(ask(&node, "b", "release", "at last").await.unwrap(), "");
+    assert_eq!(asked.await.unwrap(), "at last");
+    for table in [Table::TOKENS, Table::COMPLETIONS, Table::INBOX, Table::TIMERS] {
+        assert_eq!(rows(&node, &disk, table, b"").await, 0, "{table:?}");
+    }
+    replayed(&node, &["a", "b", "c"]).await;
+    node.close().await.unwrap();
+}
+
+/// "`cycle` at once": who waits for what was handed on waits for whom it was handed to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_circle_is_found_through_what_was_handed_on() {
+    let node = partners(&SimDisk::new(), &["a", "b", "c"]).await;
+    let circle = refused(&node, "a", "ask", "b|pass-ask|c|a|total|").await;
+    assert_eq!(circle, "refused: cycle: default/c default/a");
+    // And not for whom it was asked first.
+    let asked = begun(ask(&node, "a", "ask", "b|pass-ask|c|b|nap|300")).await;
+    sleeping(&node, 1).await;
+    assert_eq!(asked.await.unwrap(), "rested");
     replayed(&node, &["a", "b", "c"]).await;
     node.close().await.unwrap();
 }

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use troupe_log::body::{Fault, FaultCause};
-use troupe_log::{Kind, SimDisk};
+use troupe_log::{Kind, SimDisk, Table};
 use troupe_runtime::actor::message::CallError;
+use troupe_runtime::boundary::OPEN_TURNS;
 use troupe_runtime::manifest::{ActorSpec, OnFault};
 use troupe_runtime::node::{Node, Outgoing};
 
-use crate::support::{ask, begun, count, id, node_on, power_cut, replay, sleeping, spec, verified};
+use crate::support::{ask, begun, count, id, node_on, power_cut, replay, rows, sleeping, spec, verified};
 
 const HOUR: &str = "3600000";
 
@@ -70,6 +71,9 @@ async fn a_stop_now_cuts_a_sleeping_turn_and_its_caller_is_told_once() {
     assert_eq!(node.pending_timers(), 0, "the one that was to end the sleep is gone");
     let info = node.actor(&id("sleeper")).await.unwrap();
     assert_eq!((info.status, info.incarnation.0, info.faults), ("stopped", 0, 1));
+    for table in [Table::INBOX, Table::COMPLETIONS, Table::TIMERS, OPEN_TURNS] {
+        assert_eq!(rows(&node, &disk, table, b"").await, 0, "{table:?}");
+    }
 
     let node = node_on(&power_cut(node, &disk)).await;
     let [fault] = &faults(&node, "sleeper").await[..] else { panic!("one fault") };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use troupe_log::verify::verify;
-use troupe_log::{ActorId, Chain, Kind, SimDisk};
+use troupe_log::{ActorId, Chain, Kind, Options, SimDisk, Table};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::{ActorSpec, ComponentRef};
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
@@ -110,6 +110,13 @@ pub fn power_cut(node: Node, disk: &SimDisk) -> SimDisk {
     after.crash();
     drop(node);
     after
+}
+
+/// How many rows a table of the log has whose keys begin like this, once all is durable.
+pub async fn rows(node: &Node, disk: &SimDisk, table: Table, prefix: &[u8]) -> usize {
+    node.sync().await.unwrap();
+    let opened = troupe_log::open(Arc::new(disk.fork()), &Options::simulated([3; 32])).unwrap();
+    opened.tables.get(&table).map_or(0, |rows| rows.keys().filter(|key| key.starts_with(prefix)).count())
 }
 
 /// Begins what a future does, so that a call is accepted when this returns. The future must not be ready yet.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use troupe_log::SimDisk;
+use troupe_log::{SimDisk, Table};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::node::{Node, Outgoing};
 
+use crate::durations::{MINUTE, Manual, node_with};
 use crate::requests::partner;
-use crate::support::{ask, id, node_on, power_cut, replay, sleeping};
+use crate::support::{ask, begun, id, node_on, power_cut, replay, rows, sleeping};
 
 async fn notes(node: &Node, actor: &str) -> Vec<String> {
     let notes = ask(node, actor, "notes", "").await.unwrap();
@@ -47,6 +48,12 @@ async fn a_timer_sends_an_info_once_and_names_its_owner_and_its_number() {
         let error = ask(&node, "a", message_type, payload).await.unwrap_err();
         assert!(matches!(&error, CallError::Refused(text) if text.starts_with("invalid-argument")), "{error}");
     }
+    let error = ask(&node, "a", "after-of", "1048577").await.unwrap_err();
+    assert_eq!(error, CallError::Refused("too-large: 1048576".to_owned()));
+    let largest = ask(&node, "a", "after-of", "1048576").await.unwrap();
+    assert_eq!(ask(&node, "a", "cancel", &largest).await.unwrap(), "true");
+    assert_eq!(ask(&node, "a", "cancel-at-once", "").await.unwrap(), "true");
+    assert_eq!(rows(&node, &disk, Table::TIMERS, b"").await, 0, "fired or disarmed, in the table too");
     for name in ["a", "b"] {
         replay(&node, name, "partner").await.unwrap();
     }
@@ -134,7 +141,58 @@ async fn a_period_ticks_until_it_is_cancelled() {
     noted(&node, "a", before + 2).await;
     assert_eq!(ask(&node, "a", "cancel", &number).await.unwrap(), "true");
     assert_eq!(node.pending_timers(), 0);
+    assert_eq!(rows(&node, &disk, Table::TIMERS, b"").await, 0);
     replay(&node, "a", "partner").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// "Missed ticks of a period come as one": also those missed while the node was up, and the next comes at its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn missed_ticks_come_as_one_and_the_next_at_its_time_also_after_a_power_cut() {
+    let (disk, clock) = (SimDisk::new(), Manual::new());
+    let node = node_with(&disk, &clock).await;
+    node.start(partner("a")).await.unwrap();
+    ask(&node, "a", "every", "60000|a|tick|").await.unwrap();
+    clock.advance(10 * MINUTE + MINUTE / 2);
+    noted(&node, "a", 1).await;
+    // A message sent now is behind all that was due.
+    node.cast(&id("a"), Outgoing::new("now", &b""[..])).await.unwrap();
+    assert_eq!(noted(&node, "a", 2).await.len(), 2, "one for ten");
+    node.sync().await.unwrap();
+    let node = node_with(&power_cut(node, &disk), &clock).await;
+    node.cast(&id("a"), Outgoing::new("now", &b""[..])).await.unwrap();
+    assert_eq!(noted(&node, "a", 3).await.len(), 3, "the one that came does not come again");
+    clock.advance(MINUTE / 2);
+    let all = noted(&node, "a", 4).await;
+    assert_eq!(all.iter().filter(|note| note.starts_with("info tick()")).count(), 2, "{all:?}");
+    replay(&node, "a", "partner").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// "Timers pass the bound and have bounds of their own": at theirs a timer waits until its receiver has room, and is not lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_whose_receiver_has_no_room_comes_later() {
+    let (disk, clock) = (SimDisk::new(), Manual::new());
+    let node = node_with(&disk, &clock).await;
+    let mut narrow = partner("narrow");
+    narrow.limits.mailbox = 1.try_into().unwrap();
+    narrow.limits.deadline = None;
+    // Four for each place, and 1024.
+    narrow.limits.max_timers = 1024 + 4 + 2;
+    node.start(narrow).await.unwrap();
+    for _ in 0..1024 + 4 + 1 {
+        ask(&node, "narrow", "after", "1000|narrow|t|").await.unwrap();
+    }
+    let nap = begun(ask(&node, "narrow", "nap", "2000")).await;
+    sleeping(&node, 1024 + 4 + 1 + 1).await;
+    clock.advance(Duration::from_secs(1));
+    // All but one have fired, and the one that ends the nap.
+    sleeping(&node, 2).await;
+    clock.advance(Duration::from_secs(1));
+    nap.await.unwrap();
+    // It is tried again a second later.
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(noted(&node, "narrow", 1024 + 4 + 1).await.len(), 1024 + 4 + 1);
     node.close().await.unwrap();
 }
 
@@ -162,6 +220,9 @@ async fn an_actor_has_at_most_max_timers_and_they_end_with_it() {
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
     assert_eq!(node.pending_timers(), 10);
+    node.start(partner("a")).await.unwrap();
+    ask(&node, "a", "after", "60000|a|t|").await.unwrap();
+    assert_eq!(node.pending_timers(), 11, "its next life has all of them again");
     node.close().await.unwrap();
 }
 

@@ -202,15 +202,22 @@ async fn what_cannot_be_upgraded_says_why_and_goes_on() {
     let next = loaded(&node, &bytes("saver-next")).await;
     ask(&node, "saver", "refuse-save", "").await.unwrap();
     refused("saver", &next, How::Snapshot, "save answered with an error").await;
+    node.start(spec("unlucky", "saver")).await.unwrap();
+    ask(&node, "unlucky", "add", "13").await.unwrap();
+    refused("unlucky", &next, How::Snapshot, "load refused: 13 is bad luck").await;
     let mut off = spec("off", "saver");
     off.journal = Mode::Off;
     node.start(off).await.unwrap();
     ask(&node, "off", "add", "2").await.unwrap();
     refused("off", &next, How::Snapshot, "journal = \"off\"").await;
-    for (actor, total) in [("counter", "4"), ("saver", "0"), ("off", "2")] {
+    for (actor, total) in [("counter", "4"), ("saver", "0"), ("unlucky", "13"), ("off", "2")] {
         assert_eq!(ask(&node, actor, "get", "").await.unwrap(), total);
     }
-    assert_eq!(count(&node, "saver", Kind::Upgrade).await, 0);
+    for actor in ["saver", "unlucky"] {
+        assert_eq!(count(&node, actor, Kind::Upgrade).await, 0);
+        verified(&node, actor).await;
+        replay(&node, actor, "saver").await.unwrap();
+    }
     node.close().await.unwrap();
 }
 

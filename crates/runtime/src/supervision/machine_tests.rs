@@ -411,3 +411,99 @@ fn every_short_history_ends_with_those_there_who_are_wanted() {
     }
     assert!(histories > 10_000, "{histories}");
 }
+
+#[test]
+fn an_application_has_stopped_or_failed_when_the_last_of_it_is_gone() {
+    let mut world = World::new(policy(Strategy::OneForOne, 0), permanent(&["a", "b"]));
+    world.hear(Event::Stop);
+    assert_eq!(world.machine.state.status, Status::Stopping);
+    world.step();
+    assert_eq!((world.machine.state.status.clone(), world.done.join(" ")), (Status::Stopping, "-b".to_owned()));
+    world.rest();
+    assert_eq!(world.machine.state.status, Status::Stopped);
+    world.hear(Event::Start { there: Vec::new(), fresh: false });
+    world.rest();
+    world.fault("b");
+    assert!(matches!(world.machine.state.status, Status::Failing(_)));
+    world.rest();
+    assert!(matches!(world.machine.state.status, Status::Failed(_)));
+}
+
+#[test]
+fn an_application_that_is_started_anew_has_forgotten_what_was() {
+    let inner = group("inner", Restart::Permanent, policy(Strategy::OneForOne, 5), permanent(&["b"]));
+    let children = vec![actor("a", Restart::Permanent), inner];
+    let mut world = World::new(policy(Strategy::OneForOne, 1), children);
+    let new = world.machine.state.members.clone();
+    world.fault("b");
+    world.rest();
+    for _ in 0..2 {
+        world.fault("a");
+        world.rest();
+    }
+    assert!(matches!(world.machine.state.status, Status::Failed(_)));
+    world.hear(Event::Start { there: Vec::new(), fresh: false });
+    assert_eq!(world.rest(), "+a +b");
+    assert_eq!(world.machine.state.members, new, "restarts, ends, and who gave up");
+}
+
+#[test]
+fn a_supervisor_that_begins_anew_counts_anew() {
+    let inner = group("inner", Restart::Permanent, policy(Strategy::OneForOne, 1), permanent(&["b"]));
+    let children = vec![actor("a", Restart::Permanent), inner];
+    let mut world = World::new(policy(Strategy::OneForAll, 5), children);
+    world.fault("b");
+    assert_eq!(world.rest(), "+b");
+    world.fault("a");
+    assert_eq!(world.rest(), "-b +a +b", "inner, too");
+    world.fault("b");
+    assert_eq!(world.rest(), "+b", "its first");
+    world.fault("b");
+    assert_eq!(world.rest(), "-a +a +b", "one too many");
+}
+
+#[test]
+fn who_waits_longer_than_those_it_is_restarted_with_has_all_of_them_wait() {
+    let slow = Backoff { initial: Duration::from_secs(8), max: Duration::from_secs(8) };
+    let slow = Policy { backoff: slow, ..policy(Strategy::OneForOne, 5) };
+    let inner = group("inner", Restart::Permanent, slow, permanent(&["b"]));
+    let children = vec![actor("a", Restart::Permanent), inner];
+    let mut world = World::new(policy(Strategy::OneForAll, 5), children);
+    world.fault("b");
+    world.fault("a");
+    assert_eq!(world.machine.next(NodeTime(world.now)), Step::Wait(NodeTime(world.now + 8 * SECOND)));
+    assert_eq!(world.rest(), "+a +b", "in their order");
+}
+
+#[test]
+fn an_operator_who_is_quicker_than_the_supervisor_has_the_last_word() {
+    let mut world = World::new(policy(Strategy::OneForAll, 5), permanent(&["a", "b", "c"]));
+    world.fault("a");
+    assert!(matches!(world.machine.phase(world.place("b")), Phase::Stopping(Some(_))));
+    world.end("b", EndCause::Operator);
+    assert_eq!(world.rest(), "-c +a +c", "b stays down");
+    // Whoever is there at a start of the node is its supervisor's again, unless the application has stopped.
+    let b = world.place("b");
+    world.there[b] = true;
+    world.crash();
+    assert_eq!(world.machine.phase(b), Phase::Up);
+    world.hear(Event::Stop);
+    assert_eq!(world.rest(), "-c -b -a");
+    world.there[b] = true;
+    world.crash();
+    assert_eq!((world.machine.phase(b), world.rest()), (Phase::Down, String::new()));
+}
+
+#[test]
+fn what_is_said_of_an_actor_holds_for_what_was_to_be_done_then() {
+    let mut world = World::new(policy(Strategy::OneForAll, 5), permanent(&["a", "b"]));
+    world.fault("b");
+    let Step::Stop(place, version) = world.machine.next(NodeTime(world.now)) else { panic!("a is to stop") };
+    world.rest();
+    world.fault("b");
+    let again = world.machine.phase(place);
+    assert!(matches!(again, Phase::Stopping(Some(_))), "{again:?}");
+    assert!(!world.hear(Event::Gone { place, version }));
+    assert_eq!(world.machine.phase(place), again, "of the stop before");
+    assert_eq!(world.rest(), "-a +a +b");
+}

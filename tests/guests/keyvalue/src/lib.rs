@@ -1,5 +1,5 @@
 //! Runs a script of calls of `wasi:keyvalue` (both drafts), `wasi:logging` and `wasi:config`, one a line, and answers with what
-//! each gave, one a line. The newest bucket and the newest `cas` are kept from turn to turn.
+//! each gave, one a line. The newest bucket and the newest `cas` are kept from turn to turn. What comes as a cast is run, too.
 
 wit_bindgen::generate!({
     inline: "
@@ -16,6 +16,7 @@ wit_bindgen::generate!({
             import wasi:config/store@0.2.0-rc.1;
             import wasi:config/store@0.2.0-draft;
             export troupe:actor/gen-server@0.1.0;
+            export troupe:actor/gen-event@0.1.0;
         }
     ",
     path: [
@@ -32,7 +33,7 @@ wit_bindgen::generate!({
 
 use std::cell::RefCell;
 
-use exports::troupe::actor::gen_server;
+use exports::troupe::actor::{gen_event, gen_server};
 use troupe::actor::host;
 use wasi::keyvalue0_2_0_draft as old;
 use wasi::keyvalue0_2_0_draft2::{atomics, batch, store};
@@ -57,6 +58,13 @@ impl gen_server::Guest for KeyValue {
             }
             _ => Err(format!("unknown message type: {message_type}")),
         }
+    }
+}
+
+impl gen_event::Guest for KeyValue {
+    fn handle_event(_from: String, _message_type: String, payload: Vec<u8>) -> Result<(), String> {
+        String::from_utf8_lossy(&payload).lines().for_each(|text| drop(line(text)));
+        Ok(())
     }
 }
 

@@ -1,8 +1,11 @@
 //! Begins, ends and watches other actors. A call's payload is fields between `|`; what is called is the message type.
 //!
 //! `spawn` (module, id or nothing, initial state), `spawn-under` (module, id, manifest), `spawn-and-send` (module, id, text): in one step,
-//! `spawn-then-trap`, `spawn-many` (module, number). `stop` (id, reason), `link`, `unlink`, `monitor`, `demonitor`, `bond-then-trap` (id).
-//! `echo`, `total`, `trap`. Infos are noted; `notes` shows them. `init` notes its bytes, fails if they are `refuse`, and links as `link ID` says.
+//! `spawn-then-trap`, `spawn-many` (module, number). `stop` (id, reason), `link`, `unlink`, `monitor`, `demonitor`, `bond-then-trap`,
+//! `unlink-then-trap` (id), `undo-twice` (id, number of a monitor). `monitor-many` (id, times), `stop-of` (id, bytes of the reason), `spawn-of` (module, bytes
+//! of its state).
+//! `echo`, `total`, `trap`. The cast `stop` is what the call is. Infos are noted; `notes` shows them. `init` notes its bytes, fails if they are `refuse`, and links as `link ID` says;
+//! told `link-at-end ID`, terminate does.
 
 wit_bindgen::generate!({
     inline: "
@@ -29,6 +32,7 @@ use troupe::actor::types::Error;
 
 thread_local! {
     static NOTES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static AT_END: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 fn note(text: String) {
@@ -47,13 +51,21 @@ impl lifecycle::Guest for Parent {
         if let Some(id) = initial.strip_prefix("link ") {
             return processes::link(id).map_err(words);
         }
+        if let Some(id) = initial.strip_prefix("link-at-end ") {
+            AT_END.set(Some(id.to_string()));
+            return Ok(());
+        }
         if !initial.is_empty() {
             note(format!("init {initial} of {}", messaging::parent_id().unwrap_or_default()));
         }
         Ok(())
     }
 
-    fn terminate(_reason: String) {}
+    fn terminate(_reason: String) {
+        if let Some(id) = AT_END.take() {
+            let _ = processes::link(&id);
+        }
+    }
 }
 
 impl gen_server::Guest for Parent {
@@ -104,6 +116,32 @@ impl gen_server::Guest for Parent {
                 processes::monitor(field(0)).map_err(words)?;
                 core::arch::wasm32::unreachable()
             }
+            "unlink-then-trap" => {
+                processes::unlink(field(0)).map_err(words)?;
+                core::arch::wasm32::unreachable()
+            }
+            "undo-twice" => {
+                let number = field(1).parse().map_err(|_| "no number")?;
+                processes::unlink(field(0)).map_err(words)?;
+                processes::demonitor(number).map_err(words)?;
+                let again = [processes::unlink(field(0)), processes::demonitor(number)];
+                again.map(|again| done(again).unwrap_or_else(|error| error)).join("; ")
+            }
+            "monitor-many" => {
+                for n in 0..field(1).parse::<u32>().map_err(|_| "no number")? {
+                    processes::monitor(field(0)).map_err(|error| format!("{n}: {}", words(error)))?;
+                }
+                "done".to_string()
+            }
+            "stop-of" => {
+                let reason = "x".repeat(field(1).parse().map_err(|_| "no number")?);
+                done(processes::stop(field(0), &reason))?
+            }
+            "spawn-of" => {
+                let state = vec![b'x'; field(1).parse().map_err(|_| "no number")?];
+                let options = SpawnOptions { id: None, manifest: None };
+                processes::spawn_actor(field(0), &state, &options).map_err(words)?
+            }
             "echo" => payload,
             "trap" => core::arch::wasm32::unreachable(),
             "notes" => NOTES.with_borrow(|notes| notes.join("; ")),
@@ -115,7 +153,11 @@ impl gen_server::Guest for Parent {
 
 impl gen_event::Guest for Parent {
     fn handle_event(from: String, message_type: String, payload: Vec<u8>) -> Result<(), String> {
-        note(format!("{message_type} {} from {from}", String::from_utf8_lossy(&payload)));
+        let payload = String::from_utf8_lossy(&payload);
+        if let ("stop", Some((id, reason))) = (message_type.as_str(), payload.split_once('|')) {
+            return processes::stop(id, reason).map_err(words);
+        }
+        note(format!("{message_type} {payload} from {from}"));
         Ok(())
     }
 }
@@ -127,6 +169,7 @@ fn words(error: Error) -> String {
         Error::NotFound(text) => format!("not-found: {text}"),
         Error::InvalidArgument(text) => format!("invalid-argument: {text}"),
         Error::ResourceExhausted(text) => format!("resource-exhausted: {text}"),
+        Error::TooLarge(most) => format!("too-large: {most}"),
         other => format!("{other:?}"),
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! `ask` (to, type, payload), `ask-within` (milliseconds, to, type, payload), `ask-once` (key, to, type, payload): request, and answer
 //! with the answer or the error; the payload goes to the end, so that it may be an `ask` itself. `ask-then-trap`. `echo`, `add` (a running total), `total`, `trap`, `nap` (milliseconds), `refuse`. `later` puts its
-//! answer off, `release` (text) gives it. `pass` (to, text) hands itself on until it is where it is to go, or refuses. `after`,
+//! answer off, `release` (text) gives it, `release-then-trap`; `later-then` (`later`, or `pass` and to whom) does so and then what it may not, and answers with what it is told; `forget` shows a token that is nobody's. `pass` (to, text) hands itself on until it is where it is to go, or refuses; `pass-ask` (to, then as `ask`) asks there. `after`,
 //! `every` (milliseconds, to, type, payload) arm a timer and answer with its number, `cancel` (number) disarms one; `cancel-at-once` and
-//! `after-then-trap` do it in one step. The cast `hop` (left|size) goes round a ring. Casts and infos are noted; `notes` (none, or `headers`) shows them.
+//! `after-then-trap` do it in one step. `after-of` (bytes) arms one of that size. `send` (to, header), `send-many` (to, times, bytes),
+//! `send-then-spin` (to), `after-many` (times, bytes). The cast `hop` (left|size) goes round a ring. Casts and infos are noted; `notes` (none, or `headers`) shows them. The cast `later` is told that nobody waits for its answer.
 
 wit_bindgen::generate!({
     inline: "
@@ -80,6 +81,62 @@ impl gen_server::Guest for Partner {
                 messaging::reply(&token, Ok(payload.as_bytes())).map_err(words)?;
                 String::new()
             }
+            "release-then-trap" => {
+                let token = TOKENS.with_borrow_mut(|tokens| tokens.remove(0));
+                messaging::reply(&token, Ok(payload.as_bytes())).map_err(words)?;
+                core::arch::wasm32::unreachable()
+            }
+            "later-then" => {
+                let token = messaging::defer_reply().map_err(words)?;
+                let told = match field(0) {
+                    "later" => messaging::defer_reply().map(drop),
+                    _ => messaging::forward(field(1)),
+                };
+                let told = told.map_or_else(words, |()| "allowed".to_string());
+                messaging::reply(&token, Ok(told.as_bytes())).map_err(words)?;
+                String::new()
+            }
+            "forget" => {
+                messaging::reply("00", Ok(&[])).map_err(words)?;
+                String::new()
+            }
+            "pass-ask" if messaging::self_id().ends_with(field(0)) => return ask(rest(&payload), None, None),
+            "pass-ask" => {
+                messaging::forward(field(0)).map_err(words)?;
+                "ignored".to_string()
+            }
+            "time-left" => messaging::current().and_then(|message| message.time_left).unwrap_or_default().to_string(),
+            "send" => {
+                let headers = [(field(1).to_string(), "x".to_string())];
+                messaging::send_with(field(0), "t", &[], &headers).map_err(words)?;
+                "sent".to_string()
+            }
+            "send-many" => {
+                let payload = vec![b'x'; number(2)? as usize];
+                for sent in 0..number(1)? {
+                    messaging::send_message(field(0), "t", &payload)
+                        .map_err(|error| format!("{sent}: {}", words(error)))?;
+                }
+                "sent".to_string()
+            }
+            "send-then-spin" => {
+                messaging::send_message(field(0), "t", &[]).map_err(words)?;
+                loop {
+                    core::hint::black_box(());
+                }
+            }
+            "after-many" => {
+                let payload = vec![b'x'; number(1)? as usize];
+                for armed in 0..number(0)? {
+                    messaging::send_after(3_600_000, &messaging::self_id(), "t", &payload)
+                        .map_err(|error| format!("{armed}: {}", words(error)))?;
+                }
+                "armed".to_string()
+            }
+            "after-of" => {
+                let payload = vec![b'x'; number(0)? as usize];
+                messaging::send_after(3_600_000, &messaging::self_id(), "t", &payload).map_err(words)?.to_string()
+            }
             "pass" if messaging::self_id().ends_with(field(0)) => format!("{} for {from}", field(1)),
             "pass" => {
                 messaging::forward(field(0)).map_err(words)?;
@@ -139,6 +196,11 @@ impl gen_event::Guest for Partner {
         let payload = String::from_utf8_lossy(&payload).into_owned();
         if message_type == "pass" && !messaging::self_id().ends_with(payload.split('|').next().unwrap_or_default()) {
             return messaging::forward(payload.split('|').next().unwrap_or_default()).map_err(words);
+        }
+        if message_type == "later" {
+            let told = messaging::defer_reply().map_or_else(words, |_| "promised".to_string());
+            NOTES.with_borrow_mut(|notes| notes.push((told, String::new())));
+            return Ok(());
         }
         if message_type == "hop" {
             return hop(&payload);
