@@ -108,7 +108,6 @@ async fn cut_at_every_operation_a_request_is_handled_once_and_answered() {
             let whole = node.call(&id("a"), call.clone()).await.is_ok();
             syncing.abort();
             drop(node);
-            crate::coverage::cut();
             match killed {
                 true => disk.crash_keeping(true, |write| 0..write.len),
                 false => disk.crash(),
@@ -203,19 +202,26 @@ async fn two_clients_that_close_a_circle_from_both_ends_are_both_answered() {
 /// "A request that timed out is withdrawn if its turn has not begun; else its answer is dropped."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_timed_out_is_not_handled_or_its_answer_is_dropped() {
-    let node = partners(&SimDisk::new(), &["a", "b"]).await;
+    let disk = SimDisk::new();
+    let node = partners(&disk, &["a", "b"]).await;
     assert_eq!(refused(&node, "a", "ask-within", "20|b|nap-then-add|60").await, "timeout");
     // Behind that turn: it did not begin in time.
     assert_eq!(refused(&node, "a", "ask-within", "5|b|add|10").await, "timeout");
     assert_eq!(ask(&node, "a", "ask", "b|total|").await.unwrap(), "1", "the answer is that of this request");
     assert_eq!(count(&node, "b", Kind::Expired).await, 1);
     assert_eq!(ask(&node, "b", "ask", "a|total|").await.unwrap(), "0", "nor does anybody wait for it");
+    let mut bounded = partner("bounded");
+    bounded.limits.deadline = Some(Duration::from_secs(60));
+    node.start(bounded).await.unwrap();
+    let left: u64 = ask(&node, "bounded", "ask", "b|time-left|").await.unwrap().parse().unwrap();
+    assert!((1..60_000).contains(&left), "nobody wants it longer than the turn that asks lasts: {left}");
     let mut hasty = partner("hasty");
     hasty.limits.deadline = Some(Duration::from_secs(1));
     node.start(hasty).await.unwrap();
-    let left: u64 = ask(&node, "hasty", "ask", "b|time-left|").await.unwrap().parse().unwrap();
-    assert!((1..1000).contains(&left), "nobody wants it longer than the turn that asks lasts: {left}");
     assert_eq!(refused(&node, "hasty", "ask", "b|nap|1500").await, "timeout", "the turn must get on");
+    // Behind that turn.
+    assert_eq!(ask(&node, "b", "held", "").await.unwrap(), "0");
+    assert_eq!(rows(&node, &disk, Table::COMPLETIONS, b"").await, 0, "an answer that nobody wants is no row");
     replayed(&node, &["a", "b", "hasty"]).await;
     node.close().await.unwrap();
 }
@@ -316,9 +322,7 @@ async fn a_circle_is_found_through_what_was_handed_on() {
     let circle = refused(&node, "a", "ask", "b|pass-ask|c|a|total|").await;
     assert_eq!(circle, "refused: cycle: default/c default/a");
     // And not for whom it was asked first.
-    let asked = begun(ask(&node, "a", "ask", "b|pass-ask|c|b|nap|300")).await;
-    sleeping(&node, 1).await;
-    assert_eq!(asked.await.unwrap(), "rested");
+    assert_eq!(ask(&node, "a", "ask", "b|pass-ask|c|b|nap|20").await.unwrap(), "rested");
     replayed(&node, &["a", "b", "c"]).await;
     node.close().await.unwrap();
 }
