@@ -66,6 +66,10 @@ impl Evidence {
     pub fn vouched(&self, apart: Option<SignedHead>, trusted: Option<&PublicKey>) -> Result<Option<SignedHead>> {
         let heads = [apart, self.signed.clone()];
         for head in heads.iter().flatten() {
+            // Records that begin behind a checkpoint do not say whose they are.
+            if (&head.actor, head.incarnation) != (&self.about.actor, self.about.incarnation) {
+                return Err(refuted(Refuted::OtherJournal));
+            }
             let holds = head.verify(trusted).and_then(|()| head.vouches(&self.records, &self.report));
             holds.map_err(refuted)?;
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::body::actor_id;
+use crate::body::{Genesis, actor_id};
 use crate::chain::Chain;
 use crate::codec::{self, Reader, put_str, put_u32, put_u64};
 use crate::error::Error;
@@ -40,6 +40,19 @@ pub struct About {
     pub component: Digest,
     /// Before the first record in the file: [`Chain::START`] unless older ones were removed.
     pub start: Chain,
+}
+
+impl About {
+    /// Whether a journal that begins with these records may be this one: a genesis says whose it is, a later beginning does not.
+    fn is_of(&self, journal: &[u8]) -> bool {
+        let first = records(journal).next().and_then(Result::ok).filter(|first| first.kind == Kind::Genesis);
+        first.is_none_or(|first| {
+            Genesis::decode(first.body).is_ok_and(|genesis| {
+                (&genesis.actor, genesis.incarnation, genesis.component)
+                    == (&self.actor, self.incarnation, self.component)
+            })
+        })
+    }
 }
 
 /// Writes a journal file.
@@ -218,6 +231,8 @@ pub fn verify_file(bytes: &[u8]) -> Result<FileReport, Error> {
     };
     let damage = if !parts.header_good {
         Some("its header was changed")
+    } else if records.is_good() && !parts.about.is_of(&parts.records) {
+        Some("its header names another journal than its first record")
     } else if !parts.blobs_good {
         Some("a blob in it was changed")
     } else if !parts.footer_good {
@@ -230,6 +245,9 @@ pub fn verify_file(bytes: &[u8]) -> Result<FileReport, Error> {
     let refuted = parts.signed.as_ref().and_then(|signed| signed.verify(None).err());
     let refuted = refuted.or_else(|| {
         let signed = parts.signed.as_ref().filter(|_| records.is_good())?;
+        if (&signed.actor, signed.incarnation) != (&parts.about.actor, parts.about.incarnation) {
+            return Some(Refuted::OtherJournal);
+        }
         signed.vouches(&parts.records, &records).err()
     });
     Ok(FileReport { about: parts.about, records, damage, signed: parts.signed, refuted })

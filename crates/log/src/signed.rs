@@ -202,6 +202,7 @@ impl SignedHead {
 mod tests {
     use super::*;
     use crate::chain::{Chain, Step};
+    use crate::export::{About, Exporter, verify_file};
     use crate::ids::Digest;
     use crate::verify::verify;
 
@@ -247,6 +248,25 @@ mod tests {
         assert_eq!(vouches(&cut), Err(Refuted::Cut { signed: Seq(2), last: Seq(1) }));
         assert_eq!(vouches(&journal("b", &["one", "two"]).0), Err(Refuted::OtherJournal));
         assert_eq!(vouches(b""), Err(Refuted::Cut { signed: Seq(2), last: Seq(0) }));
+    }
+
+    /// A header is not linked, and its check can be made by anybody.
+    #[test]
+    fn a_file_whose_header_names_another_journal_is_not_good() {
+        let (bytes, end) = journal("a", &["one"]);
+        let file = |actor: &str, component: u8| {
+            let actor = ActorId::parse(actor).unwrap();
+            let about =
+                About { actor, incarnation: Incarnation(0), component: Digest([component; 32]), start: Chain::START };
+            let mut exporter = Exporter::to_be_signed(Vec::new(), &about).unwrap();
+            exporter.records(&bytes).unwrap();
+            exporter.signed(&signed("a", end)).unwrap();
+            verify_file(&exporter.finish().unwrap()).unwrap()
+        };
+        assert!(file("a", 1).is_good());
+        let forged = file("b", 1);
+        assert!(forged.damage.is_some() && forged.refuted == Some(Refuted::OtherJournal));
+        assert!(file("a", 2).damage.is_some());
     }
 
     #[test]

@@ -72,7 +72,11 @@ pub fn export(
     let mut teller = Teller::new(registry);
     let (mut whose, mut records, mut end) = (None, 0, Chain::START);
     while let Some((_, part)) = journal.next_part()? {
-        for record in record::records(part).map_while(Result::ok) {
+        for record in record::records(part) {
+            let record = record.map_err(|error| ExportError::Damaged(error.to_string()))?;
+            if whose.is_some() && (record.seq, record.prev) != (end.next, end.head) {
+                return Err(ExportError::Damaged(format!("record {} does not follow the one before it", record.seq)));
+            }
             if whose.is_none() {
                 let about = about(&record)?;
                 let first = First {

@@ -225,11 +225,11 @@ impl Executor {
             burial = self.dead_letters(&mut guest, &waiting);
         }
         self.answer_askers(&mut guest, &waiting);
-        let (gate, heard) = match guest.commit_turn() {
+        let core = &*self.core;
+        let (gate, heard) = match guest.commit_turn_then(|_| burial.done(&core.dead)) {
             Ok(gate) => (gate, Error::NoActor(self.cell.id.clone())),
             Err(error) => (Gate::default(), self.core.halted(&format!("{error:#}"))),
         };
-        burial.done(&self.core.dead);
         self.refuse_all(waiting, &guest.about.keys, gate, &heard);
     }
 

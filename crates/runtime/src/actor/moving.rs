@@ -344,15 +344,17 @@ impl Executor {
             guest.delete(Table::TIMERS, &row.key);
         }
         guest.put(Table::MOVES, &Moved::key(&actor), &moved.encode());
-        let gate = guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
-        // Whatever its mode: a file that is out must not find the actor here again.
-        let gate = Gate { durable: gate.durable.max(gate.written), written: None };
-        {
-            let mut life = self.cell.life.lock();
+        let cell = &*self.cell;
+        // Whoever hears of it finds that it has moved.
+        let committed = guest.commit_turn_then(|_| {
+            let mut life = cell.life.lock();
             life.status = Status::Moved(moved.why());
             life.moved = Some(Arc::new(moved));
-            self.core.count_child(life.entry.parent.as_ref(), false);
-        }
+        });
+        let gate = committed.map_err(|error| self.core.halted(&format!("{error:#}")))?;
+        // Whatever its mode: a file that is out must not find the actor here again.
+        let gate = Gate { durable: gate.durable.max(gate.written), written: None };
+        self.core.count_child(cell.life.lock().entry.parent.as_ref(), false);
         let heard = CallError::Unavailable(error.to_string());
         for envelope in stay {
             if let Some(name) = envelope.message.name() {

@@ -109,14 +109,16 @@ pub(crate) fn too_long(most: usize) -> wasmtime::Error {
 pub(crate) fn read(journal: &mut troupe_log::JournalReader, next: Seq, most: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some((_, part)) = journal.next_part()? {
-        let first = record::records(part).next().and_then(std::result::Result::ok).map(|record| record.seq);
-        if first.is_some_and(|first| first >= next) {
+        // What the call's own batch holds behind it counts no more in replay than it did live.
+        let before = record::records(part).map_while(std::result::Result::ok).take_while(|record| record.seq < next);
+        let before: usize = before.map(|record| record.bytes.len()).sum();
+        if before == 0 {
             break;
         }
-        if bytes.len() + part.len() > most {
+        if bytes.len() + before > most {
             return Err(too_long(most));
         }
-        bytes.extend_from_slice(part);
+        bytes.extend_from_slice(&part[..before]);
     }
     Ok(bytes)
 }

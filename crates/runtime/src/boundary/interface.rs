@@ -21,6 +21,7 @@ use super::recordable::{DecodeError, Recordable};
 use super::recorder::Recalled;
 use super::registry::{self, Entry};
 use super::resources::Lost;
+use crate::manifest::Grants;
 use crate::node::phases::{During, Phase};
 use crate::service::waits::{Completion, WaitId, Waited};
 
@@ -83,6 +84,9 @@ pub struct Interface<'b> {
 
 /// Makes one resource of a recorded call again; see [`Extra::renew`].
 pub type Renew<P> = fn(&mut Guest, u32, &P) -> Result<Option<u32>>;
+
+/// The section of the grants that a function needs, and whether it is there. Asked before anything is read.
+pub type Grant = (&'static str, fn(&Grants) -> bool);
 
 /// Makes a result from the journal before the call; see [`Interface::func_derived`].
 pub type Derive<P, R> = fn(&mut Guest, &P, &Past) -> Result<R>;
@@ -241,7 +245,7 @@ impl Interface<'_> {
     /// A function whose result follows from the actor's own journal before the call, and from nothing else: it is recorded as the
     /// range of records and a digest, and made again in replay. Class read; results without resources. With no journal there is
     /// no past.
-    pub fn func_derived<P, R>(&mut self, name: &str, derive: Derive<P, R>) -> Result<&mut Self>
+    pub fn func_derived<P, R>(&mut self, name: &str, grant: Grant, derive: Derive<P, R>) -> Result<&mut Self>
     where
         P: Params,
         R: Results,
@@ -251,7 +255,7 @@ impl Interface<'_> {
         self.boundary.linker.instance(self.name)?.func_wrap(
             name,
             move |mut store: StoreContextMut<'_, Guest>, params: P| {
-                cross_derived(store.data_mut(), &function.entry, &params, derive)
+                cross_derived(store.data_mut(), &function.entry, &params, grant, derive)
             },
         )?;
         Ok(self)
@@ -427,16 +431,22 @@ fn cross_derived<P: Params, R: Recordable>(
     guest: &mut Guest,
     entry: &Arc<Entry>,
     params: &P,
+    (section, grant): Grant,
     derive: Derive<P, R>,
 ) -> Result<R> {
     told(guest, entry);
+    let granted = grant(&guest.about.grants);
     if !guest.recorder.recording() {
+        guest.require(granted, section)?;
         return derive(guest, params, &Past::default());
     }
     if guest.recorder.replaying() {
         match guest.recorder.recall(entry, params)? {
             Recalled::Outcome(range) => {
                 let recorded: (Derived,) = guest.recorder.decode(range)?;
+                if recorded.0.next != guest.recorder.crossed {
+                    return Err(otherwise(entry, &recorded.0, &Derived { next: guest.recorder.crossed, ..recorded.0 }).into());
+                }
                 let past = guest.past(recorded.0.next)?;
                 let result = derive(guest, params, &past)?;
                 let made = Derived::of(&past, &result);
@@ -449,9 +459,10 @@ fn cross_derived<P: Params, R: Recordable>(
         }
     }
     restrained(guest, entry, entry.effect)?;
-    let past = guest.past(guest.recorder.chain().next);
+    let past = if granted { guest.past(guest.recorder.chain().next) } else { Ok(Past::default()) };
     let mark = guest.recorder.open(Kind::Call, entry, params);
-    let made = past.and_then(|past| Ok((derive(guest, params, &past)?, past)));
+    let allowed = guest.require(granted, section);
+    let made = allowed.and(past).and_then(|past| Ok((derive(guest, params, &past)?, past)));
     let (result, mut recorded) = match made {
         Ok((result, past)) => {
             let derived = Derived::of(&past, &result);

@@ -109,6 +109,9 @@ impl Node {
             starts.insert(place, Start { component, initial: spec.init.clone(), config: config.encode() });
             given.insert(place, (spec, fresh));
         }
+        let placing = applications.placing.lock().await;
+        // Another application may have got one of its actors meanwhile; nothing of an actor changes for one that is refused.
+        self.fits(&tree)?;
         let mut started = BTreeMap::new();
         for (place, spec) in &there {
             started.insert(*place, self.begin(spec.clone(), false).await?);
@@ -116,9 +119,6 @@ impl Node {
         }
         let there = there.into_iter().map(|(place, _)| place).collect();
         let places: Vec<usize> = tree.actors().map(|(place, _)| place).collect();
-        let placing = applications.placing.lock().await;
-        // Another application may have got one of its actors meanwhile.
-        self.fits(&tree)?;
         let mut batch = Batch::new();
         let starting = Starting { specs: given, started, failed: None };
         let put = applications.put(&mut batch, tree, starts, starting, (there, fresh), self.moment());

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use troupe_log::body::{Outcome, TurnKind};
+use troupe_log::body::{self, Outcome, TurnKind};
 use troupe_log::codec::{self, Reader};
 use troupe_log::record::HEADER;
 use troupe_log::{Digest, Kind, Record, Seq, record};
@@ -90,14 +90,21 @@ impl Replay {
         let mut next = Some(turn);
         let mut saved: Option<Vec<u8>> = None;
         let (mut number, mut first) = (self.summary.turns, true);
+        // A message whose fault the change has undone is not tried again.
+        let mut healed = None;
         while let Some(mut turn) = next.take() {
-            if first || matches!(turn.end, End::Ended { .. }) {
+            let message = turn.message.as_ref().map(|message| (message.id, message.attempt));
+            let repeats = message.is_some_and(|(id, attempt)| attempt > 1 && healed == Some(id));
+            if first || matches!(turn.end, End::Ended { .. }) && !repeats {
                 if let (TurnKind::Load, Some(state)) = (turn.kind, &saved) {
                     carry(&mut turn, state)?;
                 }
                 fork.played += 1;
                 let played = play(&mut self.player, &self.source, &turn).await?;
                 let (calls, end, stopped) = (played.calls, played.end, played.stopped);
+                if first && stopped.is_none() && !matches!(turn.end, End::Ended { .. }) {
+                    healed = message.map(|(id, _)| id);
+                }
                 saved = played.saved.or(saved);
                 if !calls.is_empty() || end.is_some() {
                     fork.differing += 1;
@@ -113,24 +120,32 @@ impl Replay {
             }
             number += 1;
             first = false;
-            next = self.look_forked()?;
+            match self.look_forked()? {
+                Ok(turn) => next = turn,
+                Err(why) => fork.stopped = Some(why),
+            }
         }
         Ok(fork)
     }
 
-    /// The next turn; a base of the journal is none of the fork's state.
-    fn look_forked(&mut self) -> Result<Option<Box<PastTurn>>> {
+    /// The next turn, or why there is none for the fork; a base of the journal is none of the fork's state.
+    fn look_forked(&mut self) -> Result<Result<Option<Box<PastTurn>>, String>> {
         while let Some(item) = self.turns.next_item()? {
             match item {
-                Item::Turn(turn) => return Ok(Some(turn)),
+                Item::Turn(turn) => return Ok(Ok(Some(turn))),
                 Item::Other { seq, kind: Some(Kind::Change), body } => self.player.change(seq, &body)?,
                 Item::Other { seq, kind: Some(Kind::Upgrade), body } if !self.in_force.is_empty() => {
+                    let upgrade = body::Upgrade::decode(&body).map_err(|error| Error::Unreplayable { why: error.to_string() })?;
+                    if upgrade.carried == body::Carried::Replayed {
+                        // The new component's state is that of the journal replayed, not of the fork.
+                        return Ok(Err(format!("record {seq} upgrades it by a replay of the journal as it is")));
+                    }
                     self.upgrade(seq, &body)?;
                 }
                 Item::Genesis(_) | Item::Other { .. } => {}
             }
         }
-        Ok(None)
+        Ok(Ok(None))
     }
 }
 
