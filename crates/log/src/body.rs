@@ -412,6 +412,60 @@ impl Due {
     }
 }
 
+/// Body of [`Kind::Redaction`](crate::record::Kind::Redaction): bytes that a record has left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redaction {
+    /// The record: the one before this one and what stands between, or, of the end of a turn, the next.
+    pub of: Seq,
+    /// What tells the key of the digests from others.
+    pub key: [u8; 8],
+    /// What was left out, by its place.
+    pub hidden: Vec<Hidden>,
+}
+
+/// One value that was left out; as many `*` stand in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// Where it begins in the record's body.
+    pub at: u32,
+    /// Its bytes.
+    pub len: u32,
+    /// Whose value it is.
+    pub name: String,
+    /// The value's BLAKE3 under the node's key.
+    pub digest: Digest,
+}
+
+impl Redaction {
+    /// Fewest bytes of one value.
+    const LEAST: usize = 4 + 4 + 4 + 32;
+
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_u64(out, self.of.0);
+        out.extend_from_slice(&self.key);
+        put_u32(out, self.hidden.len() as u32);
+        for hidden in &self.hidden {
+            put_u32(out, hidden.at);
+            put_u32(out, hidden.len);
+            put_str(out, &hidden.name);
+            out.extend_from_slice(&hidden.digest.0);
+        }
+    }
+
+    /// Reads a whole body.
+    pub fn decode(body: &[u8]) -> Result<Self, Error> {
+        let mut r = Reader::new(body);
+        let (of, key, count) = (Seq(r.u64()?), r.array()?, r.u32()? as usize);
+        let mut hidden = Vec::with_capacity(count.min(r.rest().len() / Self::LEAST));
+        for _ in 0..count {
+            hidden.push(Hidden { at: r.u32()?, len: r.u32()?, name: r.str()?.to_owned(), digest: Digest(r.array()?) });
+        }
+        r.finish()?;
+        Ok(Self { of, key, hidden })
+    }
+}
+
 /// How a host call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome<'a> {

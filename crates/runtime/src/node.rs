@@ -21,6 +21,7 @@ mod stopping;
 mod typed;
 mod upgrading;
 
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ use crate::actor::cut::Cut;
 use crate::actor::mailbox::Next;
 use crate::actor::message::{CallError, Gate, MessageId};
 use crate::actor::ticker::Ticker;
-use crate::boundary::{About, Boundary, OPEN_TURNS, Registry};
+use crate::boundary::{About, Boundary, OPEN_TURNS, Registry, SecretKey};
 use crate::component::{Code, Components, Engines, Inspection, Settings};
 use crate::env::{Clock, Entropy, NodeClock, SystemClock, SystemEntropy};
 use crate::error::{Error, Result};
@@ -208,6 +209,8 @@ impl Node {
             Components::new(engines.clone(), boundary, store.clone(), cache, opened.tables.get(&Table::COMPONENTS));
         let ticker = Ticker::start(engines.run.clone())
             .map_err(|source| Error::Internal { what: format!("no thread for ticks: {source}") })?;
+        let secret_key = secret_key(data.as_deref(), &*entropy)
+            .map_err(|source| Error::Internal { what: format!("no key for secrets: {source}") })?;
         let arrivals = last_arrival(&opened.tables) + 1;
         let core = Core::new(Parts {
             store,
@@ -218,6 +221,7 @@ impl Node {
             ticker,
             live,
             arrivals,
+            secret_key,
             watch,
         });
         let bell = Arc::downgrade(&core);
@@ -610,6 +614,7 @@ fn life(id: &ActorId, entry: ActorEntry, config: Config, tip: Tip) -> Life {
         keys: Arc::default(),
         seen: Arc::default(),
         cut: Cut::default(),
+        held: Arc::default(),
     };
     let status = match &entry.stopped {
         Some(reason) => Status::Stopped(reason.clone()),
@@ -691,6 +696,40 @@ pub(crate) fn renew(life_now: &mut Life) {
     inherit(&next.about, &life_now.about);
     *life_now = next;
 }
+
+/// The node's key for digests of secrets: made once, readable to nobody else, and kept in the data folder; without one it is as old
+/// as the process.
+fn secret_key(data: Option<&Path>, entropy: &dyn Entropy) -> std::io::Result<SecretKey> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut key = [0; 32];
+    let Some(data) = data else {
+        entropy.fill(&mut key);
+        return Ok(SecretKey::new(key));
+    };
+    let path = data.join(SECRET_KEY);
+    match std::fs::File::open(&path).and_then(|mut file| file.read_exact(&mut key)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        read => return read.map(|()| SecretKey::new(key)),
+    }
+    entropy.fill(&mut key);
+    // Whole or not there, also after a power cut.
+    let new = data.join(format!("{SECRET_KEY}.new"));
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    std::fs::rename(&new, &path)?;
+    std::fs::File::open(data)?.sync_all()?;
+    Ok(SecretKey::new(key))
+}
+
+/// The key of a data folder; none if no node was there yet.
+pub fn secret_key_of(data: &Path) -> Option<SecretKey> {
+    let bytes = std::fs::read(data.join(SECRET_KEY)).ok()?;
+    Some(SecretKey::new(bytes.try_into().ok()?))
+}
+
+/// The key's file in the data folder.
+const SECRET_KEY: &str = "secret.key";
 
 fn last_arrival(tables: &troupe_log::Tables) -> u64 {
     let inbox = tables.get(&Table::INBOX).into_iter().flatten();

@@ -2,12 +2,12 @@
 //!
 //! Reads any bytes: a body that does not fit its kind is shown as so many bytes, a kind of a later version by its number.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use troupe_log::body::{
-    Base, CallHead, Carried, Change, Checkpoint, Due, Fault, Genesis, Image, Outcome, TurnBegin, TurnEnd, TurnKind,
-    Upgrade,
+    Base, CallHead, Carried, Change, Checkpoint, Due, Fault, Genesis, Image, Outcome, Redaction, TurnBegin, TurnEnd,
+    TurnKind, Upgrade,
 };
 use troupe_log::codec::{self, Reader};
 use troupe_log::{Head, Kind, Record};
@@ -190,7 +190,13 @@ fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>
             };
             Words::new(format!("to {}", upgrade.to), format!("from {}; {how}", upgrade.from))
         }
-        Kind::Redaction | Kind::Derived => Words::new("", format!("{} bytes", body.len())),
+        Kind::Redaction => {
+            let redaction = Redaction::decode(body)?;
+            let names: BTreeSet<&str> = redaction.hidden.iter().map(|hidden| hidden.name.as_str()).collect();
+            let names: Vec<&str> = names.into_iter().collect();
+            Words::new(format!("of record {}", redaction.of), format!("the secrets {}", names.join(", ")))
+        }
+        Kind::Derived => Words::new("", format!("{} bytes", body.len())),
     })
 }
 

@@ -4,7 +4,7 @@
 
 mod step;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +41,9 @@ pub struct Args {
     /// Stop behind the last turn that ends at or before this record, and show the state
     #[arg(long, value_name = "N")]
     until: Option<u64>,
+    /// The value of a secret that the journal has left out; without a value, that of the environment
+    #[arg(long = "secret", value_name = "NAME[=VALUE]")]
+    secrets: Vec<String>,
     /// Print every turn
     #[arg(long)]
     turns: bool,
@@ -103,13 +106,28 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
             }
         }
     }
+    let given = secrets(&args.secrets)?;
+    let needed = troupe_runtime::boundary::secrets_of(&journal.records);
+    let missing: Vec<String> = needed.into_iter().filter(|name| !given.contains_key(name)).collect();
+    if !missing.is_empty() {
+        return Err(Failure::failed(
+            "secrets-missing",
+            format!("{} leaves out the values of secrets: {}", of.name(), missing.join(", ")),
+            format!(
+                "give them with --secret {}=VALUE, or --secret {} and a variable of that name",
+                missing[0], missing[0]
+            ),
+        ));
+    }
     let blobs: HashMap<_, _> = journal.blobs.into_iter().collect();
     let source = JournalSource::Bytes { records: journal.records.into(), blobs: Arc::new(blobs) };
     let replay = match (args.component.is_some(), codes.pop()) {
         (true, Some(code)) => Replay::new(code, source),
         (_, last) => Replay::in_force(codes.into_iter().chain(last).collect(), source),
     };
-    let mut replay = replay.map_err(|e| failed(context, e))?;
+    let replay = replay.map_err(|e| failed(context, e))?;
+    let key = context.data().ok().and_then(|data| troupe_runtime::node::secret_key_of(&data));
+    let mut replay = replay.with_secrets(given, key);
     if let Some((seq, edit)) = edit {
         let fork = replay.fork(seq, &edit).await.map_err(|e| failed(context, e))?;
         step::tell_fork(context, &fork);
@@ -145,6 +163,22 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         step::tell_state(context, &state);
     }
     Ok(())
+}
+
+/// Values by name: as they are given, or of the environment.
+fn secrets(given: &[String]) -> Result<BTreeMap<String, String>> {
+    let read = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => match std::env::var(text) {
+            Ok(value) => Ok((text.clone(), value)),
+            Err(_) => Err(Failure::failed(
+                "no-variable",
+                format!("there is no variable {text} for --secret {text}"),
+                "set it, or write --secret NAME=VALUE",
+            )),
+        },
+    };
+    given.iter().map(read).collect()
 }
 
 /// The component to run: the one named, else the one in the file.

@@ -329,7 +329,7 @@ mod tests {
         other.bind.clear();
         let vars = BTreeMap::from([("TOKEN".to_owned(), "secret".to_owned())]);
         other.grants.config.insert("password".to_owned(), "secret".to_owned());
-        other.grants.environment = Some(crate::manifest::Environment { vars, inherit: Vec::new() });
+        other.grants.environment = Some(crate::manifest::Environment { vars, ..Default::default() });
         let changes = [
             "limits.fuel 1000000000 -> 7",
             "grants.clocks true -> false",

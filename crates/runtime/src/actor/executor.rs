@@ -557,9 +557,10 @@ fn poll_next(core: &Core, cell: &Cell, holds: bool, context: &mut Context<'_>) -
     next
 }
 
-/// Without a journal nothing brings the instance back.
-fn evictable(cell: &Cell) -> bool {
-    cell.life.lock().config.mode != Mode::Off
+/// Without a journal nothing brings the instance back, and nothing ever brings a live resource back.
+pub(crate) fn evictable(cell: &Cell) -> bool {
+    let life = cell.life.lock();
+    life.config.mode != Mode::Off && life.about.held.load(std::sync::atomic::Ordering::Relaxed) == 0
 }
 
 pub(super) async fn drive(

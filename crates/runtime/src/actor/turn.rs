@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use troupe_log::body::{self, TurnKind};
+use troupe_log::body::{TurnBegin, TurnKind};
 use troupe_log::codec::{put_u8, put_u64};
 use troupe_log::{Kind, NodeTime, Seq};
 
@@ -31,7 +31,7 @@ pub fn begin(guest: &mut Guest, about: About<'_>) -> Option<Arc<Message>> {
         About::Hook(kind, rest) => {
             if recording {
                 guest.recorder.step.record(Kind::TurnBegin, |out| {
-                    body::TurnBegin { kind, node_time: now, wall_time: wall, rest }.encode(out);
+                    TurnBegin { kind, node_time: now, wall_time: wall, rest }.encode(out);
                 });
             }
             turn.restricted = matches!(kind, TurnKind::Save | TurnKind::Load);
@@ -70,6 +70,6 @@ pub fn limit(turn: &mut Turn, began: NodeTime, deadline: Option<Duration>) {
 /// Records the end of a turn in order.
 pub fn end(guest: &mut Guest, outcome: u8, fuel: u64, answer: &[u8]) {
     if guest.recorder.recording() {
-        guest.recorder.step.record(Kind::TurnEnd, |out| body::TurnEnd { outcome, fuel, answer }.encode(out));
+        guest.recorder.end_turn(outcome, fuel, answer);
     }
 }

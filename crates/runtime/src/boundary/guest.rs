@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -18,6 +18,7 @@ use super::error::{CommitFailed, Denied, LimitReached};
 use super::limiter::Limiter;
 use super::recordable::Recordable;
 use super::recorder::{Recalled, Recorder};
+use super::secrets::Secrets;
 use super::staging::{Committed, Staging};
 use crate::actor::cell::Cell;
 use crate::actor::config::Config;
@@ -105,6 +106,11 @@ pub trait Services: Send + Sync + 'static {
     fn follow(&self, asker: Asker, answer: oneshot::Receiver<Answer>);
     /// After a restart an actor waits again for what it had asked of `to`: sees to it that an answer comes.
     fn ask_again(&self, to: &ActorId, key: Option<keys::Name>, asker: Asker);
+    /// The values of the secrets that are granted.
+    fn secrets(&self, grants: &Grants) -> Arc<Secrets> {
+        let _ = grants;
+        Arc::default()
+    }
     /// A line that the guest logs.
     fn log(&self, actor: &ActorId, level: Level, message: &str);
 }
@@ -181,6 +187,8 @@ pub struct About {
     pub seen: Arc<AtomicU64>,
     /// Whether the turn in progress is to end now.
     pub cut: Cut,
+    /// Live resources that the instance holds, which end with it: while there are any, it is not given up to another actor.
+    pub held: Arc<AtomicU32>,
 }
 
 impl About {
@@ -198,6 +206,7 @@ impl About {
             keys: self.keys.clone(),
             seen: self.seen.clone(),
             cut: self.cut.clone(),
+            held: self.held.clone(),
         }
     }
 
@@ -350,6 +359,9 @@ impl Guest {
     pub fn new(about: Arc<About>, node: Arc<dyn Services>, recorder: Recorder, tail: Option<Position>) -> Guest {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
+        let mut recorder = recorder;
+        recorder.secrets = node.secrets(&about.grants);
+        about.held.store(0, Relaxed);
         Guest {
             recorder,
             table,
@@ -371,8 +383,9 @@ impl Guest {
     pub fn settle(&mut self, about: Arc<About>) {
         self.limiter.set(&about.limits);
         self.http.set(&about.limits);
+        self.recorder.secrets = self.node.secrets(&about.grants);
         if let Some(wasi) = &mut self.wasi {
-            wasi.settle(&about);
+            wasi.settle(&about, &self.recorder.secrets);
         }
         self.about = about;
     }
@@ -405,6 +418,11 @@ impl Guest {
             self.recorder.resources.renew(logical, real);
         }
         Ok(made)
+    }
+
+    /// A line that the guest logs, without its secrets.
+    pub fn say(&self, level: Level, message: &str) {
+        self.node.log(&self.about.id, level, &self.recorder.secrets.masked_text(message));
     }
 
     /// Records what the resource of that logical number is made of, so that it can be made again: a record of its own, behind the

@@ -562,7 +562,7 @@ async fn cross_async<P: Params, R: Outcome>(
         Some((_, seq)) => seq,
         None => {
             let mark = guest.recorder.open(begins, &function.entry, &params);
-            let seq = guest.recorder.step.seal(mark);
+            let seq = guest.recorder.seal(mark, None);
             guest.check_journal()?;
             guest.commit_step()?;
             seq

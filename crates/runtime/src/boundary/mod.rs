@@ -20,6 +20,7 @@ mod recordable;
 mod recorder;
 mod registry;
 mod resources;
+mod secrets;
 pub mod show;
 mod staging;
 pub mod value;
@@ -47,6 +48,7 @@ pub(crate) use recorder::tag_and_params;
 pub use recorder::{AtEnd, Recorder, Recording};
 pub use registry::{Entry, Registry, Renew};
 pub use resources::{Lost, Resources};
+pub use secrets::{SecretKey, Secrets, secrets_of};
 pub use staging::{Committed, Staging};
 
 /// All host interfaces of a node, linked.

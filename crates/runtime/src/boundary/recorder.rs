@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use troupe_log::body::Due;
+use troupe_log::body::{Due, Hidden, Redaction, TurnEnd};
 use troupe_log::codec::{self, Reader};
 use troupe_log::record::KindNumber;
 use troupe_log::{Chain, Kind, Mark, NodeTime, Record, Seq, Step};
@@ -18,6 +18,7 @@ use super::error::{Divergence, Exit, LeftHere, RecordedTrap};
 use super::recordable::{Handle, Recordable};
 use super::registry::{Entry, Registry};
 use super::resources::Resources;
+use super::secrets::Secrets;
 
 /// What follows when a replayed turn's records are used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,10 @@ pub struct Recorder {
     pub(super) departures: Option<Vec<Departure>>,
     /// The record of the intent in hand, or of the call that replay compared last.
     pub(crate) crossed: Seq,
+    /// What no record has.
+    pub(crate) secrets: Arc<Secrets>,
+    /// Why the turn at hand cannot be replayed.
+    unknown: Option<String>,
 }
 
 /// How a call ended, as the first byte of an outcome.
@@ -98,6 +103,8 @@ impl Recorder {
             dues: Dues::default(),
             departures: None,
             crossed: Seq(0),
+            secrets: Arc::default(),
+            unknown: None,
         }
     }
 
@@ -124,6 +131,8 @@ impl Recorder {
 
     /// Answers the next turn from `bytes`: the records behind its begin.
     pub fn replay(&mut self, bytes: Arc<[u8]>, at_end: AtEnd) {
+        let (bytes, whole) = self.secrets.restored(bytes);
+        self.unknown = whole.err();
         self.cursor = Some(Cursor { bytes, at: 0, at_end });
     }
 
@@ -215,19 +224,51 @@ impl Recorder {
             codec::put_str(self.step.body(), &grant);
         }
         self.outcome(result);
+        let due = self.dues.take_begun();
+        self.seal(mark, due);
+    }
+
+    /// Ends the open record: what it must not have is hidden, and said beside it, behind when the call is over.
+    pub(crate) fn seal(&mut self, mark: Mark, due: Option<NodeTime>) -> Seq {
+        let len = self.step.open_body(&mark).len();
+        let buffer = self.step.body();
+        let from = buffer.len() - len;
+        let hidden = self.secrets.hide(&mut buffer[from..]);
         let of = self.step.seal(mark);
-        if let Some(at) = self.dues.take_begun() {
+        if let Some(at) = due {
             self.step.record(Kind::Due, |out| Due { of, at }.encode(out));
+        }
+        self.redact(of, hidden);
+        of
+    }
+
+    /// Records the end of a turn, in which secrets are hidden too.
+    pub(crate) fn end_turn(&mut self, outcome: u8, fuel: u64, answer: &[u8]) {
+        let mut answer = std::borrow::Cow::Borrowed(answer);
+        if !self.secrets.is_empty() {
+            let hidden = self.secrets.hide(answer.to_mut());
+            if !hidden.is_empty() {
+                let of = self.step.next_seq().next();
+                // The answer is the last of the body, behind this much.
+                let before = 9;
+                let hidden = hidden.into_iter().map(|it| Hidden { at: it.at + before, ..it }).collect();
+                self.redact(of, hidden);
+            }
+        }
+        self.step.record(Kind::TurnEnd, |out| TurnEnd { outcome, fuel, answer: &answer }.encode(out));
+    }
+
+    fn redact(&mut self, of: Seq, hidden: Vec<Hidden>) {
+        if !hidden.is_empty() {
+            let key = self.secrets.key_id();
+            self.step.record(Kind::Redaction, |out| Redaction { of, key, hidden }.encode(out));
         }
     }
 
     /// The call in hand is a wait, over at `due` if not before.
     pub(crate) fn park(&mut self, mark: Mark, due: Option<NodeTime>) {
         self.step.set_kind(&mark, Kind::Wait);
-        let of = self.step.seal(mark);
-        if let Some(at) = due {
-            self.step.record(Kind::Due, |out| Due { of, at }.encode(out));
-        }
+        self.seal(mark, due);
     }
 
     /// Records the answer of an intent or a wait.
@@ -240,7 +281,7 @@ impl Recorder {
         let mark = self.step.begin(kind);
         codec::put_u64(self.step.body(), of.0);
         self.outcome(result);
-        self.step.seal(mark);
+        self.seal(mark, None);
     }
 
     fn give<R: Recordable>(&mut self, value: &mut R) {
@@ -278,7 +319,13 @@ impl Recorder {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         params.encode(&mut scratch);
-        let recalled = self.compare(entry, &scratch);
+        let recalled = match &self.unknown {
+            Some(why) if self.cursor.is_some() => {
+                let seq = self.cursor.as_mut().and_then(Cursor::peek).map_or(Seq(0), |record| record.seq);
+                Err(self.differs(seq, entry, &scratch, why.clone()).into())
+            }
+            _ => self.compare(entry, &scratch),
+        };
         self.scratch = scratch;
         recalled
     }

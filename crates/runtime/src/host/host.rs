@@ -54,7 +54,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .interface("troupe:actor/host@0.1.0")?
         .func("log", Effect::Read, |guest: &mut Guest, (level, message): (Level, String)| {
             guest.require(guest.about.grants.host, "host")?;
-            guest.node.log(&guest.about.id, level.into(), &message);
+            guest.say(level.into(), &message);
             Ok(())
         })?
         .func("now-millis", Effect::Read, |guest: &mut Guest, (): ()| {

@@ -5,11 +5,13 @@
 //! Limits go down to the microsecond.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::error::Error;
+use super::sockets::AddressRange;
 use super::text::{Doc, Section};
-use super::types::{ActorPattern, Grants, Limits};
-use super::units::write_duration;
+use super::types::{ActorPattern, ClockGrant, Grants, Limits};
+use super::units::{write_duration, write_moment};
 use super::{grants, parse};
 
 impl Limits {
@@ -51,6 +53,24 @@ impl Grants {
             }
             text + " }"
         };
+        let clocks = match &self.time {
+            time if *time == ClockGrant::default() => self.clocks.to_string(),
+            time => {
+                let mut text = format!("{{ enabled = {}", self.clocks);
+                if time.offset != 0 {
+                    let sign = if time.offset < 0 { "-" } else { "" };
+                    let amount = write_duration(Duration::from_micros(time.offset.unsigned_abs()));
+                    let _ = write!(text, ", offset = \"{sign}{amount}\"");
+                }
+                if let Some(frozen) = time.frozen {
+                    let _ = write!(text, ", frozen = \"{}\"", write_moment(frozen));
+                }
+                if time.scale.get() != 1 {
+                    let _ = write!(text, ", scale = {}", time.scale);
+                }
+                text + " }"
+            }
+        };
         let messaging = match &self.messaging {
             None => "false".to_owned(),
             Some(m) => format!("{{ to = {} }}", patterns(&m.to)),
@@ -59,16 +79,21 @@ impl Grants {
             None => "false".to_owned(),
             Some(e) => {
                 let vars = e.vars.iter().map(|(k, v)| format!("{} = {}", quoted(k), quoted(v)));
+                let more = match e.prefixes.is_empty() {
+                    true => String::new(),
+                    false => format!(", prefixes = {}", list(e.prefixes.iter().map(|s| quoted(s)))),
+                };
                 format!(
-                    "{{ vars = {{ {} }}, inherit = {} }}",
+                    "{{ vars = {{ {} }}, inherit = {}{more} }}",
                     vars.collect::<Vec<_>>().join(", "),
                     list(e.inherit.iter().map(|s| quoted(s)))
                 )
             }
         };
         let filesystem = list(self.filesystem.iter().map(|f| {
+            let quota = f.quota.map_or(String::new(), |quota| format!(", quota = {}", quoted(&quota.to_string())));
             format!(
-                "{{ host = {}, guest = {}, read-only = {}, repeat = {} }}",
+                "{{ host = {}, guest = {}, read-only = {}, repeat = {}{quota} }}",
                 quoted(&f.host.to_string_lossy()),
                 quoted(&f.guest),
                 f.read_only,
@@ -76,7 +101,7 @@ impl Grants {
             )
         }));
         let mut lines = vec![
-            ("clocks", self.clocks.to_string()),
+            ("clocks", clocks),
             ("random", random),
             ("host", self.host.to_string()),
             ("stdio", self.stdio.to_string()),
@@ -131,7 +156,25 @@ impl Grants {
         if let Some(http) = &self.http {
             lines.push(("http", http.text()));
         }
-        written(&lines)
+        let mut text = written(&lines);
+        if self.sockets.is_some() {
+            let sockets = section(self.sockets.as_ref(), |s| {
+                let lookup = list(s.lookup.iter().map(|name| quoted(name.as_str())));
+                vec![
+                    ("connect", ranges(&s.connect)),
+                    ("listen", ranges(&s.listen)),
+                    ("udp", ranges(&s.udp)),
+                    ("udp-bind", ranges(&s.udp_bind)),
+                    ("lookup", lookup),
+                ]
+            });
+            text.push_str(&written(&[("sockets", sockets)]));
+        }
+        if !self.secrets.is_empty() {
+            let secrets = pairs(self.secrets.iter().map(|(name, source)| (name, source.to_string())));
+            text.push_str(&written(&[("secrets", secrets)]));
+        }
+        text
     }
 
     /// Reads the canonical text, or any body of a `[grants]` section. Paths are taken as they are.
@@ -163,6 +206,10 @@ fn section<T>(grant: Option<&T>, keys: impl Fn(&T) -> Vec<(&'static str, String)
     let Some(grant) = grant else { return "false".to_owned() };
     let keys: Vec<String> = keys(grant).into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
     format!("{{ {} }}", keys.join(", "))
+}
+
+fn ranges(ranges: &[AddressRange]) -> String {
+    list(ranges.iter().map(|range| quoted(&range.to_string())))
 }
 
 fn patterns(patterns: &[ActorPattern]) -> String {
@@ -201,14 +248,13 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::manifest::{
-        Channels, Environment, FilesystemGrant, HostPattern, HttpGrant, KeyValue, Messaging, Processes, RandomGrant,
-        Registration, TupleSpaces,
+        Channels, Environment, FilesystemGrant, HostPattern, HttpGrant, KeyValue, Messaging, NamePattern, Processes,
+        RandomGrant, Registration, SecretSource, Sockets, TupleSpaces,
     };
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
     use std::path::PathBuf;
-    use std::time::Duration;
-    use troupe_log::{ByteCount, Digest};
+    use troupe_log::{ByteCount, Digest, WallTime};
 
     /// A small generator, so that the property needs no crate: the same values on every run.
     struct Random(u64);
@@ -252,9 +298,19 @@ mod tests {
         (0..r.next(4)).map(|i| ActorPattern::parse(patterns[i as usize]).unwrap()).collect()
     }
 
+    fn ranges(r: &mut Random) -> Vec<AddressRange> {
+        let ranges = ["*:80", "10.0.0.0/8:*", "[fd00::1]:1-2"];
+        (0..r.next(4)).map(|i| AddressRange::parse(ranges[i as usize]).unwrap()).collect()
+    }
+
     fn grants(r: &mut Random) -> Grants {
         Grants {
             clocks: r.flip(),
+            time: ClockGrant {
+                offset: if r.flip() { -(r.next(1 << 40) as i64) } else { r.next(1 << 40) as i64 },
+                frozen: r.flip().then(|| WallTime(r.next(1 << 32) * 1_000_000)),
+                scale: NonZeroU32::new(1 + r.next(86_400) as u32).unwrap(),
+            },
             random: RandomGrant {
                 enabled: r.flip(),
                 seed: r.flip().then(|| if r.flip() { u64::MAX } else { r.next(u64::MAX) }),
@@ -266,6 +322,7 @@ mod tests {
             environment: r.flip().then(|| Environment {
                 vars: (0..r.next(3)).map(|i| (format!("V{i} \"{}", r.next(9)), r.text())).collect::<BTreeMap<_, _>>(),
                 inherit: (0..r.next(3)).map(|i| format!("I{i}")).collect(),
+                prefixes: (0..r.next(3)).map(|i| format!("P{i}_")).collect(),
             }),
             arguments: (0..r.next(4)).map(|_| r.text()).collect(),
             filesystem: (0..r.next(3))
@@ -274,8 +331,16 @@ mod tests {
                     guest: format!("/g{i}"),
                     read_only: r.flip(),
                     repeat: r.flip(),
+                    quota: r.flip().then(|| ByteCount(r.next(1 << 40))),
                 })
                 .collect(),
+            sockets: r.flip().then(|| Sockets {
+                connect: ranges(r),
+                listen: ranges(r),
+                udp: ranges(r),
+                udp_bind: ranges(r),
+                lookup: (0..r.next(3)).map(|i| NamePattern::parse(&format!("*.n{i}.example")).unwrap()).collect(),
+            }),
             processes: r.flip().then(|| Processes {
                 spawn: ["worker", "other@1.0.0", "blake3:ab*"][..r.next(4) as usize]
                     .iter()
@@ -297,6 +362,14 @@ mod tests {
             keyvalue: r.flip().then(|| KeyValue { own: some(r), shared: some(r) }),
             logging: r.flip(),
             journal: r.flip(),
+            secrets: (0..r.next(3))
+                .map(|i| {
+                    (
+                        format!("S{i}"),
+                        if r.flip() { SecretSource::Env("X".to_owned()) } else { SecretSource::File("/f".into()) },
+                    )
+                })
+                .collect(),
             config: (0..r.next(3)).map(|i| (format!("{i} {}", r.text()), r.text())).collect(),
             http: r.flip().then(|| HttpGrant {
                 hosts: (0..r.next(3)).map(|i| HostPattern::parse(&format!("*.h{i}.org:{}", i + 1)).unwrap()).collect(),

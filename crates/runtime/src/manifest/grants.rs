@@ -5,6 +5,7 @@
 //! without keys, grants everything of the own namespace.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use troupe_log::Digest;
@@ -12,11 +13,14 @@ use troupe_log::Digest;
 use super::error::Error;
 use super::http::HttpGrant;
 use super::profile::Profile;
+use super::secrets::SecretSource;
+use super::sockets::{AddressRange, NamePattern, Sockets};
 use super::text::{Entry, Section, shown};
 use super::types::{
-    ActorPattern, Channels, Environment, FilesystemGrant, Grants, KeyValue, Messaging, Processes, RandomGrant,
-    Registration, TupleSpaces,
+    ActorPattern, Channels, ClockGrant, Environment, FilesystemGrant, Grants, KeyValue, Messaging, Processes,
+    RandomGrant, Registration, TupleSpaces,
 };
+use super::units::{parse_duration, parse_moment};
 
 pub(super) const GRANT_KEYS: &[&str] = &[
     "profile",
@@ -28,6 +32,7 @@ pub(super) const GRANT_KEYS: &[&str] = &[
     "environment",
     "arguments",
     "filesystem",
+    "sockets",
     "processes",
     "tuplespace",
     "channels",
@@ -39,7 +44,11 @@ pub(super) const GRANT_KEYS: &[&str] = &[
     "journal",
     "config",
     "http",
+    "secrets",
 ];
+
+/// Faster, and a day of node time is longer than what nanoseconds can count.
+const MAX_SCALE: u32 = 86_400;
 
 /// A `module-ref` has a name, a version and an `@`, or is a digest: longer ones name nothing.
 const MAX_SPAWN_PATTERN: usize = 255;
@@ -63,7 +72,7 @@ pub(super) fn read<'d, 'i>(
     for (key, entry) in section.entries() {
         match key.as_str() {
             "profile" => {}
-            "clocks" => grants.clocks = switch(&entry)?,
+            "clocks" => clocks(&entry, &mut grants)?,
             "host" => grants.host = switch(&entry)?,
             "stdio" => grants.stdio = switch(&entry)?,
             "logging" => grants.logging = switch(&entry)?,
@@ -86,6 +95,7 @@ pub(super) fn read<'d, 'i>(
                     hosts.push(host);
                 }
             }
+            "sockets" => grants.sockets = sockets(&entry)?,
             "processes" => grants.processes = processes(&entry, &named, components)?,
             "tuplespace" => {
                 let all = TupleSpaces { spaces: everything(), read: Vec::new() };
@@ -112,6 +122,7 @@ pub(super) fn read<'d, 'i>(
                 })?;
             }
             "http" => grants.http = HttpGrant::read(&entry)?,
+            "secrets" => grants.secrets = secrets(&entry)?,
             _ => {
                 grants.config.clear();
                 for (key, value) in entry.open_section()?.entries() {
@@ -120,7 +131,35 @@ pub(super) fn read<'d, 'i>(
             }
         }
     }
+    for name in grants.secrets.keys() {
+        let twice = grants.config.contains_key(name)
+            || grants.environment.as_ref().is_some_and(|environment| environment.vars.contains_key(name));
+        if let Some(entry) = section.get("secrets").filter(|_| twice) {
+            return Err(entry.bad(
+                format!("names `{}`, which is a variable or a key of `config` too", shown(name)),
+                "give each value one place",
+            ));
+        }
+    }
     Ok((grants, hosts))
+}
+
+fn secrets(entry: &Entry<'_, '_>) -> Result<BTreeMap<String, SecretSource>, Error> {
+    let mut secrets = BTreeMap::new();
+    for (name, entry) in entry.open_section()?.entries() {
+        if name.is_empty() || name.len() > 255 || name.contains(['=', '\0']) {
+            return Err(
+                entry.bad(format!("is a secret named `{}`", shown(&name)), "a name is not empty and holds no `=`")
+            );
+        }
+        let source = SecretSource::parse(entry.str()?)
+            // What stands there may be the value itself.
+            .map_err(|why| {
+                entry.bad(format!("is no place of a secret: {why}"), "write \"env:NAME\" or \"file:/PATH\"")
+            })?;
+        secrets.insert(name, source);
+    }
+    Ok(secrets)
 }
 
 /// Everything of the own namespace.
@@ -169,6 +208,36 @@ fn patterns(entry: &Entry<'_, '_>) -> Result<Vec<ActorPattern>, Error> {
         })
     };
     entry.strings()?.into_iter().map(read).collect()
+}
+
+fn clocks(entry: &Entry<'_, '_>, grants: &mut Grants) -> Result<(), Error> {
+    if !entry.is_section() {
+        grants.clocks = entry.bool()?;
+        return Ok(());
+    }
+    let section = entry.section(&["enabled", "offset", "frozen", "scale"])?;
+    grants.clocks = section.get("enabled").map_or(Ok(true), |e| e.bool())?;
+    let mut time = ClockGrant::default();
+    if let Some(entry) = section.get("offset") {
+        let text = entry.str()?;
+        let (sign, amount) = text.strip_prefix('-').map_or((1, text), |amount| (-1, amount));
+        let duration = parse_duration(amount)
+            .ok_or_else(|| entry.bad(format!("is \"{}\"", shown(text)), "write a time like \"1h\" or \"-30d\""))?;
+        time.offset = sign * i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+    }
+    if let Some(entry) = section.get("frozen") {
+        let text = entry.str()?;
+        time.frozen = Some(parse_moment(text).ok_or_else(|| {
+            entry.bad(format!("is \"{}\"", shown(text)), "write a moment like \"2026-01-31T12:00:00Z\"")
+        })?);
+    }
+    if let Some(entry) = section.get("scale") {
+        let scale = NonZeroU32::new(entry.u32()?).filter(|scale| scale.get() <= MAX_SCALE);
+        time.scale = scale
+            .ok_or_else(|| entry.bad("is out of range", format!("the clocks run 1 to {MAX_SCALE} times as fast")))?;
+    }
+    grants.time = time;
+    Ok(())
 }
 
 fn random(entry: &Entry<'_, '_>, grant: &mut RandomGrant) -> Result<(), Error> {
@@ -302,7 +371,7 @@ fn environment(entry: &Entry<'_, '_>) -> Result<Option<Environment>, Error> {
         }
         return Ok(None);
     }
-    let section = entry.section(&["vars", "inherit"])?;
+    let section = entry.section(&["vars", "inherit", "prefixes"])?;
     let mut grant = Environment::default();
     let check = |name: &str, at: &Entry<'_, '_>| {
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -322,11 +391,61 @@ fn environment(entry: &Entry<'_, '_>) -> Result<Option<Environment>, Error> {
             grant.inherit.push(name);
         }
     }
+    if let Some(prefixes) = section.get("prefixes") {
+        for (prefix, at) in prefixes.strings()? {
+            check(&prefix, &at)?;
+            grant.prefixes.push(prefix);
+        }
+    }
+    Ok(Some(grant))
+}
+
+fn sockets(entry: &Entry<'_, '_>) -> Result<Option<Sockets>, Error> {
+    if !entry.is_section() {
+        if entry.bool()? {
+            return Err(entry.bad(
+                "cannot be true: the whole network is never granted by a word",
+                "name the addresses, as in [grants.sockets] connect = [\"203.0.113.0/24:443\"]",
+            ));
+        }
+        return Ok(None);
+    }
+    let ranges = |entry: &Entry<'_, '_>| -> Result<Vec<AddressRange>, Error> {
+        let read = |(text, at): (String, Entry<'_, '_>)| {
+            AddressRange::parse(&text).map_err(|why| {
+                at.bad(
+                    format!("has \"{}\": {why}", shown(&text)),
+                    "write it like \"203.0.113.0/24:443\", \"[2001:db8::1]:*\" or \"*:8000-8100\"",
+                )
+            })
+        };
+        entry.strings()?.into_iter().map(read).collect()
+    };
+    let mut grant = Sockets::default();
+    for (key, entry) in entry.section(&["connect", "listen", "udp", "udp-bind", "lookup"])?.entries() {
+        match key.as_str() {
+            "connect" => grant.connect = ranges(&entry)?,
+            "listen" => grant.listen = ranges(&entry)?,
+            "udp" => grant.udp = ranges(&entry)?,
+            "udp-bind" => grant.udp_bind = ranges(&entry)?,
+            _ => {
+                let read = |(text, at): (String, Entry<'_, '_>)| {
+                    NamePattern::parse(&text).map_err(|why| {
+                        at.bad(
+                            format!("has a bad name: {why}"),
+                            "write it like \"db.example.com\" or \"*.example.com\"",
+                        )
+                    })
+                };
+                grant.lookup = entry.strings()?.into_iter().map(read).collect::<Result<_, _>>()?;
+            }
+        }
+    }
     Ok(Some(grant))
 }
 
 fn directory<'d, 'i>(entry: &Entry<'d, 'i>) -> Result<(FilesystemGrant, Entry<'d, 'i>), Error> {
-    let section = entry.section(&["host", "guest", "read-only", "repeat"])?;
+    let section = entry.section(&["host", "guest", "read-only", "repeat", "quota"])?;
     let host = section.need("host", "host = \"data\"")?;
     let guest = section.need("guest", "guest = \"/data\"")?;
     let path = guest.str()?;
@@ -341,6 +460,7 @@ fn directory<'d, 'i>(entry: &Entry<'d, 'i>) -> Result<(FilesystemGrant, Entry<'d
         guest: path.to_owned(),
         read_only: section.get("read-only").map_or(Ok(false), |e| e.bool())?,
         repeat: section.get("repeat").map_or(Ok(false), |e| e.bool())?,
+        quota: section.get("quota").map(|e| e.bytes()).transpose()?,
     };
     Ok((grant, host))
 }

@@ -16,6 +16,8 @@ mod init;
 mod parse;
 mod profile;
 mod resolve;
+pub mod secrets;
+pub mod sockets;
 mod spawn;
 #[cfg(test)]
 mod tests;
@@ -29,10 +31,12 @@ pub use error::{Error, Place};
 pub use http::{HostPattern, HttpGrant, Instance, Serving};
 pub use profile::Profile;
 pub use resolve::MAX_MANIFEST;
+pub use secrets::SecretSource;
+pub use sockets::{AddressRange, NamePattern, Sockets};
 pub use spawn::{MAX_SPAWN_MANIFEST, spawn_options};
 pub(crate) use types::glob;
 pub use types::{
-    ActorPattern, ActorSpec, Channels, ComponentRef, Environment, FilesystemGrant, Grants, Keep, KeyValue, Limits,
-    Manifest, Messaging, Mode, OnFault, Processes, RandomGrant, Registration, Snapshots, Strategy, Supervision,
+    ActorPattern, ActorSpec, Channels, ClockGrant, ComponentRef, Environment, FilesystemGrant, Grants, Keep, KeyValue,
+    Limits, Manifest, Messaging, Mode, OnFault, Processes, RandomGrant, Registration, Snapshots, Strategy, Supervision,
     TupleSpaces, covers,
 };

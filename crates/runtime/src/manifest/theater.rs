@@ -141,7 +141,6 @@ impl<'d, 'i> Granted<'d, 'i> {
     /// The guest sees the allowed variables and no others, so that listing them all shows nothing more.
     fn environment(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
         let section = entry.section(&["type", "allowed_vars", "denied_vars", "allowed_prefixes", "allow_list_all"])?;
-        refuse(&section, &["allowed_prefixes"])?;
         if let Some(entry) = section.get("allow_list_all") {
             entry.bool()?;
         }
@@ -150,6 +149,11 @@ impl<'d, 'i> Granted<'d, 'i> {
             None => Ok(Vec::new()),
         };
         let denied: BTreeSet<String> = names("denied_vars")?.into_iter().map(|(n, _)| n).collect();
+        let prefixes = names("allowed_prefixes")?;
+        if let Some((prefix, at)) = prefixes.iter().find(|(prefix, _)| denied.iter().any(|n| n.starts_with(prefix))) {
+            let what = format!("a denied variable under the allowed prefix `{}`", shown(prefix));
+            return Err(at.unsupported(what, "name the variables with `allowed_vars`"));
+        }
         self.grants.environment = Some(Environment {
             vars: BTreeMap::new(),
             inherit: names("allowed_vars")?
@@ -157,6 +161,7 @@ impl<'d, 'i> Granted<'d, 'i> {
                 .map(|(name, _)| name)
                 .filter(|name| !denied.contains(name))
                 .collect(),
+            prefixes: prefixes.into_iter().map(|(prefix, _)| prefix).collect(),
         });
         Ok(())
     }
@@ -177,6 +182,7 @@ impl<'d, 'i> Granted<'d, 'i> {
             guest: "/".to_owned(),
             read_only: false,
             repeat: false,
+            quota: None,
         });
         self.hosts.push(host);
         Ok(())

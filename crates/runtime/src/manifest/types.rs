@@ -9,7 +9,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use troupe_log::{ActorId, ByteCount, Digest};
+use troupe_log::{ActorId, ByteCount, Digest, WallTime};
+
+use super::secrets::SecretSource;
+use super::sockets::Sockets;
 
 use super::http::{HttpGrant, Serving};
 
@@ -167,6 +170,8 @@ impl Default for Limits {
 pub struct Grants {
     /// Wall clock and monotonic clock.
     pub clocks: bool,
+    /// How the clocks of WASI differ from the node's.
+    pub time: ClockGrant,
     /// Random numbers.
     pub random: RandomGrant,
     /// `troupe:actor/host`: log, now, sleep.
@@ -181,6 +186,8 @@ pub struct Grants {
     pub arguments: Vec<String>,
     /// Directories of the host.
     pub filesystem: Vec<FilesystemGrant>,
+    /// The network; `None` denies it.
+    pub sockets: Option<Sockets>,
     /// Beginning, ending and watching other actors; `None` denies it.
     pub processes: Option<Processes>,
     /// Tuple spaces; `None` denies them.
@@ -203,12 +210,15 @@ pub struct Grants {
     pub config: BTreeMap<String, String>,
     /// Requests over HTTP; `None` denies them.
     pub http: Option<HttpGrant>,
+    /// Values that stand in no record: variables of the environment, and of `wasi:config`, and where they come from.
+    pub secrets: BTreeMap<String, SecretSource>,
 }
 
 impl Default for Grants {
     fn default() -> Self {
         Self {
             clocks: true,
+            time: ClockGrant::default(),
             random: RandomGrant::default(),
             host: true,
             stdio: true,
@@ -216,6 +226,7 @@ impl Default for Grants {
             environment: None,
             arguments: Vec::new(),
             filesystem: Vec::new(),
+            sockets: None,
             processes: None,
             tuplespace: None,
             channels: None,
@@ -227,7 +238,25 @@ impl Default for Grants {
             journal: false,
             config: BTreeMap::new(),
             http: None,
+            secrets: BTreeMap::new(),
         }
+    }
+}
+
+/// How a guest's clocks differ from the node's: for tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockGrant {
+    /// Microseconds that the wall clock is ahead of the node's.
+    pub offset: i64,
+    /// The moment at which the wall clock stands.
+    pub frozen: Option<WallTime>,
+    /// How many times faster both clocks run, and what is waited for is over.
+    pub scale: NonZeroU32,
+}
+
+impl Default for ClockGrant {
+    fn default() -> Self {
+        Self { offset: 0, frozen: None, scale: NonZeroU32::MIN }
     }
 }
 
@@ -404,6 +433,15 @@ pub struct Environment {
     pub vars: BTreeMap<String, String>,
     /// Names of the node's own variables that are handed on.
     pub inherit: Vec<String>,
+    /// Beginnings of names of the node's own variables that are handed on.
+    pub prefixes: Vec<String>,
+}
+
+impl Environment {
+    /// Whether the node's variable of this name is handed on.
+    pub fn inherits(&self, name: &str) -> bool {
+        self.inherit.iter().any(|own| own == name) || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+    }
 }
 
 /// One directory of the host.
@@ -417,6 +455,8 @@ pub struct FilesystemGrant {
     pub read_only: bool,
     /// Makes effects repeatable after a crash that are not by themselves (docs/semantics.md, Effect classes).
     pub repeat: bool,
+    /// Bytes that all below it may take; `None` is no bound.
+    pub quota: Option<ByteCount>,
 }
 
 /// What happens to a message whose turn faulted.

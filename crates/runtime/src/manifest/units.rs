@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use troupe_log::WallTime;
+
 /// The longest duration that a manifest may name: ten years.
 pub const MAX_DURATION: Duration = Duration::from_secs(3650 * 86_400);
 
@@ -39,6 +41,60 @@ pub fn write_duration(duration: Duration) -> String {
     }
 }
 
+/// Reads a moment in UTC, `2026-01-31T12:00:00Z`, to the second. `None` if it is not one, or before 1970.
+pub fn parse_moment(text: &str) -> Option<WallTime> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let three = |text: &str, by: char, lengths: [usize; 3]| -> Option<[u64; 3]> {
+        let mut parts = text.split(by);
+        let mut found = [0; 3];
+        for (place, length) in found.iter_mut().zip(lengths) {
+            let part = parts.next().filter(|part| part.len() == length && part.bytes().all(|b| b.is_ascii_digit()))?;
+            *place = part.parse().ok()?;
+        }
+        parts.next().is_none().then_some(found)
+    };
+    let [year, month, day] = three(date, '-', [4, 2, 2])?;
+    let [hours, minutes, seconds] = three(time, ':', [2, 2, 2])?;
+    let there = year >= 1970 && (1..=12).contains(&month) && (1..=days_of(year, month)).contains(&day);
+    if !there || hours > 23 || minutes > 59 || seconds > 59 {
+        return None;
+    }
+    let days: u64 = (1970..year).map(|year| if leap(year) { 366 } else { 365 }).sum::<u64>()
+        + (1..month).map(|month| days_of(year, month)).sum::<u64>()
+        + day
+        - 1;
+    Some(WallTime((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1_000_000))
+}
+
+/// Writes a moment in UTC, to the second.
+pub fn write_moment(moment: WallTime) -> String {
+    let seconds = moment.0 / 1_000_000;
+    let (mut days, mut year, mut month) = (seconds / 86_400, 1970, 1);
+    while days >= if leap(year) { 366 } else { 365 } {
+        days -= if leap(year) { 366 } else { 365 };
+        year += 1;
+    }
+    while days >= days_of(year, month) {
+        days -= days_of(year, month);
+        month += 1;
+    }
+    let (hours, minutes, seconds) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{:02}T{hours:02}:{minutes:02}:{seconds:02}Z", days + 1)
+}
+
+fn leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn days_of(year: u64, month: u64) -> u64 {
+    match month {
+        2 if leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +107,33 @@ mod tests {
         assert_eq!(parse_duration("3650d"), Some(MAX_DURATION));
         for bad in ["3651d", "5", "s", "none", "1y", "5 minutes", "99999999999999999999s"] {
             assert_eq!(parse_duration(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn moments_are_read_and_written_to_the_second() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T00:00:00Z", 951_782_400),
+            ("2026-01-31T12:00:01Z", 1_769_860_801),
+            ("2100-03-01T00:00:00Z", 4_107_542_400),
+        ] {
+            assert_eq!(parse_moment(text), Some(WallTime(seconds * 1_000_000)), "{text}");
+            assert_eq!(write_moment(WallTime(seconds * 1_000_000)), text);
+        }
+        for bad in [
+            "",
+            "2026-01-31",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-1-31T12:00:00Z",
+            "2026-01-31T24:00:00Z",
+            "2026-01-31T12:00:00",
+            "+026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00:00Z",
+        ] {
+            assert_eq!(parse_moment(bad), None, "{bad}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! character that only a `*` of the parent covers, so it may refuse what is within (`a/x` under `*` in the namespace `a`) and
 //! never lets through what is not. The child lives in its parent's namespace.
 
-use super::types::{ActorPattern, Grants, Limits, Supervision, glob};
+use super::types::{ActorPattern, ClockGrant, Grants, Limits, Supervision, glob};
 use super::units::write_duration;
 
 impl Grants {
@@ -24,6 +24,10 @@ impl Grants {
         ] {
             check(&format!("grants.{key}"), !child || parent, "true", "false")?;
         }
+        if self.clocks {
+            let kept = parent.time == ClockGrant::default() || self.time == parent.time;
+            check("grants.clocks", kept, "another time", "its own")?;
+        }
         if self.random.enabled {
             let (child, above) = (&self.random, &parent.random);
             let shown = |seed: Option<u64>| seed.map_or("none".to_owned(), |seed| seed.to_string());
@@ -38,17 +42,23 @@ impl Grants {
             let above = parent.config.get(key);
             check(&format!("grants.config.{key}"), above == Some(value), "another value", "its own or none")?;
         }
+        for (name, source) in &self.secrets {
+            let above = parent.secrets.get(name);
+            check(&format!("grants.secrets.{name}"), above == Some(source), "another value", "its own or none")?;
+        }
         for directory in &self.filesystem {
             let covers = |above: &super::FilesystemGrant| {
                 above.host == directory.host
                     && (directory.read_only || !above.read_only)
                     && (!directory.repeat || above.repeat)
+                    && above.quota.is_none_or(|most| directory.quota.is_some_and(|quota| quota <= most))
             };
             let how = if directory.read_only { "for reading" } else { "for writing" };
             let shown = format!("{} {how}", directory.host.display());
             let above: Vec<_> = parent.filesystem.iter().map(|above| above.host.display().to_string()).collect();
             check("grants.filesystem", parent.filesystem.iter().any(covers), shown, format!("{above:?}"))?;
         }
+        self.sockets_within(parent)?;
         let to = |grants: &Grants| grants.messaging.as_ref().map(|m| m.to.clone());
         patterns("messaging.to", to(self), to(parent))?;
         if let Some(child) = &self.http {
@@ -71,7 +81,35 @@ impl Grants {
             check(&key, above.vars.get(name) == Some(value), "another value", "its own or none")?;
         }
         for name in &child.inherit {
-            check("grants.environment.inherit", above.inherit.contains(name), name, format!("{:?}", above.inherit))?;
+            check("grants.environment.inherit", above.inherits(name), name, format!("{:?}", above.inherit))?;
+        }
+        for prefix in &child.prefixes {
+            let kept = above.prefixes.iter().any(|above| prefix.starts_with(above));
+            check("grants.environment.prefixes", kept, prefix, format!("{:?}", above.prefixes))?;
+        }
+        Ok(())
+    }
+
+    fn sockets_within(&self, parent: &Grants) -> Result<(), String> {
+        let Some(child) = &self.sockets else { return Ok(()) };
+        let above = parent.sockets.clone().unwrap_or_default();
+        let lists = [
+            ("connect", &child.connect, &above.connect),
+            ("listen", &child.listen, &above.listen),
+            ("udp", &child.udp, &above.udp),
+            ("udp-bind", &child.udp_bind, &above.udp_bind),
+        ];
+        for (key, child, above) in lists {
+            let shown: Vec<String> = above.iter().map(ToString::to_string).collect();
+            for range in child {
+                let kept = above.iter().any(|above| above.covers_all_of(range));
+                check(&format!("grants.sockets.{key}"), kept, format!("\"{range}\""), format!("{shown:?}"))?;
+            }
+        }
+        let shown: Vec<&str> = above.lookup.iter().map(|name| name.as_str()).collect();
+        for name in &child.lookup {
+            let kept = above.lookup.iter().any(|above| above.covers_all_of(name));
+            check("grants.sockets.lookup", kept, format!("{:?}", name.as_str()), format!("{shown:?}"))?;
         }
         Ok(())
     }
@@ -189,7 +227,8 @@ impl ActorPattern {
 mod tests {
     use super::*;
     use crate::manifest::{
-        Channels, Environment, FilesystemGrant, KeyValue, Messaging, Processes, RandomGrant, Registration, TupleSpaces,
+        AddressRange, Channels, Environment, FilesystemGrant, KeyValue, Messaging, NamePattern, Processes, RandomGrant,
+        Registration, SecretSource, Sockets, TupleSpaces,
     };
     use std::collections::BTreeMap;
     use std::num::NonZeroU32;
@@ -198,6 +237,10 @@ mod tests {
 
     fn pattern(text: &str) -> ActorPattern {
         ActorPattern::parse(text).unwrap()
+    }
+
+    fn range(text: &str) -> AddressRange {
+        AddressRange::parse(text).unwrap()
     }
 
     /// All texts of at most `most` letters.
@@ -268,6 +311,7 @@ mod tests {
             environment: Some(Environment {
                 vars: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
                 inherit: vec!["LANG".to_owned()],
+                prefixes: vec!["APP_".to_owned()],
             }),
             arguments: vec!["x".to_owned()],
             filesystem: vec![FilesystemGrant {
@@ -275,7 +319,16 @@ mod tests {
                 guest: "/data".to_owned(),
                 read_only: true,
                 repeat: false,
+                quota: Some(ByteCount(4096)),
             }],
+            time: ClockGrant { offset: 5, ..ClockGrant::default() },
+            sockets: Some(Sockets {
+                connect: vec![range("*:443"), range("10.0.0.0/8:80-90")],
+                listen: vec![range("127.0.0.1:8080")],
+                udp: vec![range("*:53")],
+                udp_bind: vec![range("0.0.0.0:*")],
+                lookup: vec![NamePattern::parse("*.example.com").unwrap()],
+            }),
             processes: Some(Processes {
                 spawn: vec!["worker*".to_owned()],
                 control: list("w*"),
@@ -293,6 +346,7 @@ mod tests {
             registry: Some(Registration { register: list("n*"), lookup: list("n*") }),
             keyvalue: Some(KeyValue { own: list("k*"), shared: list("h*") }),
             config: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            secrets: BTreeMap::from([("S".to_owned(), SecretSource::Env("S".to_owned()))]),
             ..Grants::default()
         }
     }
@@ -316,7 +370,7 @@ mod tests {
             change(&mut child);
             assert!(child.within(&none).unwrap_err().starts_with(&format!("grants.{key} = true")), "{key}");
         }
-        let cases: [(&str, Change); 27] = [
+        let cases: [(&str, Change); 40] = [
             ("random.seed", |g| g.random.seed = None),
             ("random.max-bytes", |g| g.random.max_bytes = Some(ByteCount(65))),
             ("random.max-bytes", |g| g.random.max_bytes = None),
@@ -324,10 +378,21 @@ mod tests {
             ("environment.vars.A", |g| drop(g.environment.as_mut().unwrap().vars.insert("A".into(), "2".into()))),
             ("environment.vars.B", |g| drop(g.environment.as_mut().unwrap().vars.insert("B".into(), "1".into()))),
             ("environment.inherit", |g| g.environment.as_mut().unwrap().inherit.push("HOME".into())),
+            ("environment.prefixes", |g| g.environment.as_mut().unwrap().prefixes.push("AP".into())),
+            ("environment.inherit", |g| g.environment.as_mut().unwrap().inherit.push("AP".into())),
+            ("clocks", |g| g.time = ClockGrant::default()),
+            ("filesystem", |g| g.filesystem[0].quota = Some(ByteCount(4097))),
+            ("filesystem", |g| g.filesystem[0].quota = None),
             ("filesystem", |g| g.filesystem[0].read_only = false),
             ("filesystem", |g| g.filesystem[0].repeat = true),
             ("filesystem", |g| g.filesystem[0].host = "/data/below".into()),
             ("filesystem", |g| g.filesystem[0].host = "/".into()),
+            ("sockets.connect", |g| g.sockets.as_mut().unwrap().connect.push(range("10.0.0.0/8:443"))),
+            ("sockets.connect", |g| g.sockets.as_mut().unwrap().connect.push(range("10.0.0.0/7:80"))),
+            ("sockets.listen", |g| g.sockets.as_mut().unwrap().listen.push(range("127.0.0.1:8081"))),
+            ("sockets.udp", |g| g.sockets.as_mut().unwrap().udp.push(range("127.0.0.1:53"))),
+            ("sockets.udp-bind", |g| g.sockets.as_mut().unwrap().udp_bind.push(range("*:1"))),
+            ("sockets.lookup", |g| g.sockets.as_mut().unwrap().lookup.push(NamePattern::parse("example.com").unwrap())),
             ("processes.spawn", |g| g.processes.as_mut().unwrap().spawn.push("*".into())),
             ("processes.spawn", |g| g.processes.as_mut().unwrap().spawn.push("other".into())),
             ("processes.control", |g| g.processes.as_mut().unwrap().control.push(pattern("x"))),
@@ -347,6 +412,8 @@ mod tests {
             ("locks.names", |g| g.locks.as_mut().unwrap().push(pattern("x"))),
             ("registry.register", |g| g.registry.as_mut().unwrap().register.push(pattern("x"))),
             ("keyvalue.shared", |g| g.keyvalue.as_mut().unwrap().shared.push(pattern("other/h"))),
+            ("secrets.S", |g| drop(g.secrets.insert("S".into(), SecretSource::Env("OTHER".into())))),
+            ("secrets.T", |g| drop(g.secrets.insert("T".into(), SecretSource::Env("S".into())))),
             ("config.k", |g| drop(g.config.insert("k".into(), "w".into()))),
         ];
         for (key, change) in cases {
@@ -357,6 +424,7 @@ mod tests {
         }
         let mut child = parent.clone();
         child.arguments.push("free".to_owned());
+        child.environment.as_mut().unwrap().inherit.push("APP_NAME".to_owned());
         child.tuplespace.as_mut().unwrap().read.push(pattern("s1"));
         assert_eq!(child.within(&parent), Ok(()), "who may write a space may read it");
     }

@@ -18,7 +18,7 @@ use crate::actor::cell::{Cell, Life, Status};
 use crate::actor::config::Config;
 use crate::actor::cut::Cut;
 use crate::actor::ending::EndCause;
-use crate::actor::executor::Executor;
+use crate::actor::executor::{Executor, evictable};
 use crate::actor::keys::{self, Looked};
 use crate::actor::live::Fall;
 use crate::actor::mailbox::{Next, Refused, Roused};
@@ -26,11 +26,11 @@ use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, M
 use crate::actor::task::{Driver, Task};
 use crate::actor::ticker::Ticker;
 use crate::boundary::derived;
-use crate::boundary::{About, Claim, Level, Registry, Reserved, Services, TimerChange};
+use crate::boundary::{About, Claim, Level, Registry, Reserved, SecretKey, Secrets, Services, TimerChange};
 use crate::component::{Code, Components};
 use crate::env::{Entropy, NodeClock};
 use crate::error::{Error, Result};
-use crate::manifest::{ComponentRef, Mode};
+use crate::manifest::{ComponentRef, Grants, Mode};
 use crate::node::phases::Watch;
 use crate::node::routes::Routes;
 use crate::service::deadletters::DeadLetters;
@@ -58,6 +58,7 @@ pub struct Core {
     pub(crate) actors: RwLock<HashMap<ActorId, Arc<Cell>, RandomState>>,
     pub(crate) live_limit: u32,
     pub(crate) watch: Option<Arc<dyn Watch>>,
+    pub(crate) secret_key: SecretKey,
     permits: Arc<Semaphore>,
     /// How many wait for a permit.
     wanting: AtomicUsize,
@@ -89,12 +90,13 @@ pub(crate) struct Parts {
     pub ticker: Ticker,
     pub live: u32,
     pub arrivals: u64,
+    pub secret_key: SecretKey,
     pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Arc<Core> {
-        let Parts { store, clock, entropy, registry, components, ticker, live, arrivals, watch } = parts;
+        let Parts { store, clock, entropy, registry, components, ticker, live, arrivals, secret_key, watch } = parts;
         let mut boot = [0; 8];
         entropy.fill(&mut boot);
         Arc::new_cyclic(|me| Core {
@@ -114,6 +116,7 @@ impl Core {
             actors: RwLock::default(),
             live_limit: live,
             watch,
+            secret_key,
             permits: Arc::new(Semaphore::new(live as usize)),
             wanting: AtomicUsize::new(0),
             clock_hand: Mutex::default(),
@@ -259,7 +262,7 @@ impl Core {
                 continue;
             };
             let recent = cell.used.swap(false, Relaxed);
-            if !recent && cell.mailbox.idle() && cell.life.lock().config.mode != Mode::Off {
+            if !recent && cell.mailbox.idle() && evictable(cell) {
                 cells.swap_remove(*hand);
                 cell.listed.store(false, Relaxed);
                 cell.mailbox.ask(Next::Evict);
@@ -421,6 +424,9 @@ impl Drop for Running {
 }
 
 impl Services for Core {
+    fn secrets(&self, grants: &Grants) -> Arc<Secrets> {
+        Arc::new(Secrets::of(grants, Some(self.secret_key)))
+    }
     fn node_time(&self) -> NodeTime {
         self.clock.now()
     }

@@ -119,7 +119,8 @@ impl Node {
             let life = cell.life.lock();
             let (seq, config) =
                 life.upgraded.as_ref().map_or((Seq(0), None), |upgraded| (upgraded.start, upgraded.config.clone()));
-            Start { actor: id.clone(), incarnation: life.about.incarnation, seq, config }
+            let secret_key = self.core.secret_key;
+            Start { actor: id.clone(), incarnation: life.about.incarnation, seq, config, secret_key }
         };
         let (upto, summary) = shadow(&code, &source, &start).await.map_err(|error| match error {
             Error::Differs(divergence) => differs(id, to, divergence),

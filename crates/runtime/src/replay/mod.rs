@@ -13,7 +13,7 @@ pub(crate) mod shadow;
 pub mod turns;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use troupe_log::{ActorId, Chain, Digest, Head, Incarnation, Kind, Position, Seq,
 use self::ahead::Ahead;
 pub use self::blobs::blob_of;
 pub use self::fork::{Edit, Fork, ForkedTurn};
-use self::nothing::Nothing;
+use self::nothing::{Given, Nothing};
 use self::player::{Player, describe_outcome};
 use self::turns::{End, Item, PastTurn, Source, Turns};
 pub use self::walk::{Break, Step, Walk};
@@ -32,7 +32,7 @@ use crate::actor::cut::Cut;
 use crate::actor::executor::describe;
 use crate::actor::live::Fall;
 use crate::boundary::derived;
-use crate::boundary::{About, AtEnd, Boundary, Recorder, Recording};
+use crate::boundary::{About, AtEnd, Boundary, Recorder, Recording, SecretKey};
 pub use crate::boundary::{Departure, NOT_MADE};
 use crate::component::{Cache, Code, Engines, inspect, prepare};
 use crate::contract::Output;
@@ -245,6 +245,7 @@ pub struct Replay {
     turns: Ahead,
     genesis: Genesis,
     config: Config,
+    given: Given,
     player: Player,
     summary: Summary,
     /// Turns run, also those that were run again.
@@ -283,7 +284,8 @@ impl Replay {
             .map_err(|why| Error::Unreplayable { why: format!("the settings in its genesis record: {why}") })?;
         let about = Arc::new(alone(&genesis.actor, genesis.incarnation, &config));
         let summary = Summary { records: 1, turns: 0 };
-        let player = new_player(&code, &source, &about, &config);
+        let given = Given { values: Some(BTreeMap::new()), key: None };
+        let player = new_player(&code, &source, &about, &config, &given);
         let (standing, ended) = (false, false);
         let start = Start { seq: Seq(0), about: about.clone() };
         Ok(Replay {
@@ -293,6 +295,7 @@ impl Replay {
             turns: Ahead::new(turns)?,
             genesis: *genesis,
             config,
+            given,
             player,
             summary,
             played: 0,
@@ -303,6 +306,14 @@ impl Replay {
             ahead: None,
             from: Seq(0),
         })
+    }
+
+    /// The values of secrets, by name, that the journal has left out; with the key of the node that wrote it they are checked. To be
+    /// called before the first turn.
+    pub fn with_secrets(mut self, given: BTreeMap<String, String>, key: Option<SecretKey>) -> Replay {
+        self.given = Given { values: Some(given), key };
+        self.player = new_player(&self.code, &self.source, self.player.about(), &self.config, &self.given);
+        self
     }
 
     /// Who the actor is and what it was started with.
@@ -427,7 +438,7 @@ impl Replay {
         let blobs = move |digest: &Digest| source.blob(digest);
         let Start { seq: from, about } = self.base.clone();
         let mut turns = self.source.turns(from)?;
-        let mut player = new_player(&self.code, &self.source, &about, &self.config);
+        let mut player = new_player(&self.code, &self.source, &about, &self.config, &self.given);
         while let Some(item) = turns.next_item()? {
             match item {
                 Item::Turn(turn) if turn.began < from => {}
@@ -504,12 +515,13 @@ fn alone(id: &ActorId, incarnation: Incarnation, config: &Config) -> About {
         keys: Arc::default(),
         seen: Arc::default(),
         cut: Cut::default(),
+        held: Arc::default(),
     }
 }
 
-fn new_player(code: &ReplayCode, source: &JournalSource, about: &Arc<About>, config: &Config) -> Player {
+fn new_player(code: &ReplayCode, source: &JournalSource, about: &Arc<About>, config: &Config, given: &Given) -> Player {
     let recorder = Recorder::new(Recording::On, Chain::START, code.boundary.registry().clone());
-    let nothing = Arc::new(Nothing { journal: source.clone() });
+    let nothing = Arc::new(Nothing { journal: source.clone(), given: given.clone() });
     Player::new(code.code.clone(), about.clone(), nothing, &config.first_state, recorder, None, None)
 }
 

@@ -3,6 +3,7 @@
 //! Replay answers every call from the journal before it comes here, so each of these is a defect of the runtime and stops the
 //! program. That is the proof that a replay touches nothing: tests run whole journals over it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -12,14 +13,24 @@ use super::JournalSource;
 
 use crate::actor::keys::Name;
 use crate::actor::message::{Answer, Asker, CallError, Message, MessageId, ReplyTo};
-use crate::boundary::{About, Claim, Level, Reserved, Services, TimerChange};
+use crate::boundary::{About, Claim, Level, Reserved, SecretKey, Secrets, Services, TimerChange};
+use crate::manifest::Grants;
 use crate::service::timers::Timers;
 use crate::service::waits::Waits;
 use crate::service::{Party, Shared};
 
-/// Nothing but the journal that is replayed.
+/// Values of secrets, for a replay.
+#[derive(Clone)]
+pub(super) struct Given {
+    /// Those that whoever replays has given; none looks for them where the grants say.
+    pub(super) values: Option<BTreeMap<String, String>>,
+    pub(super) key: Option<SecretKey>,
+}
+
+/// Nothing but the journal that is replayed, and secrets.
 pub(super) struct Nothing {
     pub(super) journal: JournalSource,
+    pub(super) given: Given,
 }
 
 macro_rules! touched {
@@ -37,6 +48,13 @@ impl Services for Nothing {
     }
     fn entropy(&self, _: &mut [u8]) {
         touched!("randomness")
+    }
+    fn secrets(&self, grants: &Grants) -> Arc<Secrets> {
+        let Given { values, key } = &self.given;
+        Arc::new(match values {
+            Some(values) => Secrets::given(grants, values, *key),
+            None => Secrets::of(grants, *key),
+        })
     }
     fn store(&self) -> &Arc<dyn Store> {
         touched!("the store")

@@ -202,6 +202,8 @@ impl Player {
             (End::Ended { outcome: number, answer, .. }, Ok(output)) => {
                 let Some(live) = &mut self.live else { return Err(gone()) };
                 let (actual, bytes) = outcome(turn.kind, &output);
+                let secrets = live.guest().recorder.secrets.clone();
+                let bytes = secrets.masked(&bytes);
                 live.guest()
                     .recorder
                     .end_replay(|| format!("ended the turn with {}", describe_outcome(actual, &bytes)))
@@ -332,6 +334,7 @@ impl Player {
             (None, None) => return Err(gone()),
         };
         recorder.new_instance();
+        recorder.secrets = self.services.secrets(&self.about.grants);
         recorder.replay(turn.records.clone(), at_end);
         let mut guest = Guest::new(self.about.clone(), self.services.clone(), recorder, self.tail);
         guest.turn.began = turn.began;

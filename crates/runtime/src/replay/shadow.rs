@@ -9,10 +9,12 @@ use std::sync::Arc;
 use troupe_log::{ActorId, Digest, Incarnation, Kind, Seq};
 
 use super::ahead::Ahead;
+use super::nothing::Given;
 use super::player::{self, Player};
 use super::turns::{End, Item};
 use super::{JournalSource, ReplayCode, Summary, alone, failed, new_player};
 use crate::actor::config::Config;
+use crate::boundary::SecretKey;
 use crate::error::{Error, Result};
 
 /// Turns that are played without a look at what else there is to do.
@@ -24,6 +26,7 @@ pub(crate) struct Start {
     pub(crate) incarnation: Incarnation,
     pub(crate) seq: Seq,
     pub(crate) config: Option<Arc<Config>>,
+    pub(crate) secret_key: SecretKey,
 }
 
 /// Plays all that ended. The record behind it, and how much it was.
@@ -33,7 +36,9 @@ pub(crate) async fn shadow(code: &ReplayCode, source: &JournalSource, start: &St
     let blobs = |digest: &Digest| source.blob(digest);
     let begin = |config: &Config| {
         let about = Arc::new(alone(&start.actor, start.incarnation, config));
-        new_player(code, source, &about, config)
+        // On the node itself: secrets are where the grants say.
+        let given = Given { values: None, key: Some(start.secret_key) };
+        new_player(code, source, &about, config, &given)
     };
     let mut player: Option<Player> = start.config.as_deref().map(&begin);
     let (mut summary, mut next) = (Summary::default(), from);

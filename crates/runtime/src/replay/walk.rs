@@ -168,7 +168,7 @@ impl Walk {
         replay.turns = Ahead::new(turns)?;
         replay.from = from;
         replay.code = code.clone();
-        replay.player = new_player(code, &replay.source, about, &replay.config);
+        replay.player = new_player(code, &replay.source, about, &replay.config, &replay.given);
         (replay.made, replay.base, replay.summary) = (made.clone(), base.clone(), *summary);
         (replay.standing, replay.ended, replay.ahead) = (false, false, None);
         self.newest = None;

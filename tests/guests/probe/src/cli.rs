@@ -9,6 +9,13 @@ pub const PROBES: &[Probe] = &[
         let pairs = environment::get_environment();
         pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n")
     }),
+    // A variable's value to standard output; how long it is.
+    ("environment#said", |name| {
+        let value = environment::get_environment().into_iter().find(|(own, _)| own == name).map(|(_, value)| value);
+        let value = value.unwrap_or_default();
+        write_all(&stdout::get_stdout(), &format!("{name} is {value}\n"));
+        value.len().to_string()
+    }),
     ("environment#get-arguments", |_| environment::get_arguments().join("\n")),
     ("environment#initial-cwd", |_| environment::initial_cwd().unwrap_or_else(|| "none".to_string())),
     ("stdout#get-stdout", |text| write_all(&stdout::get_stdout(), text)),

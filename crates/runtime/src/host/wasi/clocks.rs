@@ -1,4 +1,4 @@
-//! `wasi:clocks`: wall time is the node's, the monotonic clock is node time.
+//! `wasi:clocks`: wall time is the node's, the monotonic clock is node time; the grant may move, stop or speed them up.
 //!
 //! Pollables of the clock are made again after a crash: one of an instant at the same instant, one of a duration when it would
 //! have been over, in node time, which stands in the journal behind the call.
@@ -20,7 +20,7 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .interface("wasi:clocks/wall-clock@0.2.12")?
         .func("now", Effect::Read, |guest: &mut Guest, (): ()| {
             guest.require(guest.about.grants.clocks, "clocks")?;
-            let now = guest.node.wall_time().0;
+            let now = wall(guest);
             Ok((Datetime { seconds: now / 1_000_000, nanoseconds: (now % 1_000_000) as u32 * 1000 },))
         })?
         .func("resolution", Effect::Read, |guest: &mut Guest, (): ()| {
@@ -31,7 +31,7 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .interface("wasi:clocks/monotonic-clock@0.2.12")?
         .func("now", Effect::Read, |guest: &mut Guest, (): ()| {
             guest.require(guest.about.grants.clocks, "clocks")?;
-            Ok((guest.node.node_time().0.saturating_mul(1000),))
+            Ok((monotonic(guest),))
         })?
         .func("resolution", Effect::Read, |guest: &mut Guest, (): ()| {
             guest.require(guest.about.grants.clocks, "clocks")?;
@@ -40,10 +40,10 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .func_with(
             "subscribe-instant",
             Effect::Read,
-            Extra::default().renew(|guest, _, (when,): &(u64,)| Ok(Some(at_instant(guest, *when)?.0.rep()))),
+            Extra::default().renew(|guest, _, (when,): &(u64,)| Ok(Some(alarm(guest, instant(guest, *when))?.0.rep()))),
             |guest: &mut Guest, (when,): (u64,)| {
                 guest.require(guest.about.grants.clocks, "clocks")?;
-                at_instant(guest, when)
+                alarm(guest, instant(guest, when))
             },
         )?
         .func_with(
@@ -63,13 +63,40 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn at_instant(guest: &mut Guest, nanos: u64) -> wasmtime::Result<Made> {
-    alarm(guest, NodeTime(nanos.div_ceil(1000)))
+/// Microseconds since 1970. A scaled clock was right when the node was new, and its node time 0.
+fn wall(guest: &Guest) -> u64 {
+    let time = &guest.about.grants.time;
+    let now = match time.frozen {
+        Some(frozen) => frozen.0,
+        None => {
+            let ahead = match time.scale.get() {
+                1 => 0,
+                scale => guest.node.node_time().0.saturating_mul(u64::from(scale - 1)),
+            };
+            guest.node.wall_time().0.saturating_add(ahead)
+        }
+    };
+    now.saturating_add_signed(time.offset)
+}
+
+/// Nanoseconds.
+fn monotonic(guest: &Guest) -> u64 {
+    guest.node.node_time().0.saturating_mul(scale(guest))
+}
+
+/// Nanoseconds of the guest's clock in a microsecond of node time.
+fn scale(guest: &Guest) -> u64 {
+    1000 * u64::from(guest.about.grants.time.scale.get())
+}
+
+/// The node time at which the guest's clock is there.
+fn instant(guest: &Guest, nanos: u64) -> NodeTime {
+    NodeTime(nanos.div_ceil(scale(guest)))
 }
 
 fn over(guest: &Guest, nanos: u64) -> NodeTime {
     let now = guest.node.node_time();
-    NodeTime(now.0.saturating_add(nanos.div_ceil(1000)))
+    NodeTime(now.0.saturating_add(nanos.div_ceil(scale(guest))))
 }
 
 fn alarm(guest: &mut Guest, at: NodeTime) -> wasmtime::Result<Made> {

@@ -1,4 +1,4 @@
-//! `wasi:config`, drafts 0.2.0-rc.1 and 0.2.0-draft: what `[grants.config]` says, and nothing of the node's own.
+//! `wasi:config`, drafts 0.2.0-rc.1 and 0.2.0-draft: what `[grants.config]` and `[grants.secrets]` say, and nothing of the node's own.
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
@@ -26,11 +26,14 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         boundary
             .interface(interface)?
             .func("get", Effect::Read, |guest: &mut Guest, (key,): (String,)| {
-                Ok((Ok::<Option<String>, Error>(guest.about.grants.config.get(&key).cloned()),))
+                let plain = guest.about.grants.config.get(&key).map(String::as_str);
+                let value = plain.or_else(|| guest.recorder.secrets.get(&key));
+                Ok((Ok::<Option<String>, Error>(value.map(str::to_owned)),))
             })?
             .func("get-all", Effect::Read, |guest: &mut Guest, (): ()| {
-                let all = guest.about.grants.config.iter();
-                Ok((Ok::<Pairs, Error>(all.map(|(key, value)| (key.clone(), value.clone())).collect()),))
+                let plain = guest.about.grants.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+                let all = plain.chain(guest.recorder.secrets.shown());
+                Ok((Ok::<Pairs, Error>(all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),))
             })?;
     }
     Ok(())

@@ -6,6 +6,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use futures_util::FutureExt;
 use wasmtime::component::Resource;
@@ -34,6 +35,8 @@ pub(super) struct Files {
 struct Preopen {
     grant: FilesystemGrant,
     dirs: OnceCell<Dirs>,
+    /// What it takes at most, once it was measured; see `quota`.
+    used: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -82,7 +85,8 @@ pub(super) enum Place {
 impl Files {
     /// Nothing open yet.
     pub(super) fn new(grants: &[FilesystemGrant]) -> Files {
-        let preopens = grants.iter().map(|grant| Preopen { grant: grant.clone(), dirs: OnceCell::new() }).collect();
+        let preopens =
+            grants.iter().map(|grant| Preopen { grant: grant.clone(), dirs: OnceCell::new(), used: None }).collect();
         Files { preopens, ..Files::default() }
     }
 
@@ -163,6 +167,39 @@ impl Files {
     /// Whether the descriptor lies in a directory that is granted for reading only.
     pub(super) fn is_read_only(&self, descriptor: u32) -> bool {
         self.descriptors.get(&descriptor).is_some_and(|origin| self.preopens[origin.preopen].grant.read_only)
+    }
+
+    /// The granted directory that a descriptor lies in.
+    pub(super) fn preopen_of(&self, descriptor: u32) -> Option<usize> {
+        self.descriptors.get(&descriptor).map(|origin| origin.preopen)
+    }
+
+    /// The granted directory of the file that a stream writes to.
+    pub(super) fn preopen_of_writer(&self, stream: u32) -> Option<usize> {
+        self.writers.get(&stream).map(|writer| writer.preopen)
+    }
+
+    /// Whether the descriptor lies in a directory with a quota.
+    pub(super) fn has_quota(&self, descriptor: u32) -> bool {
+        self.preopen_of(descriptor).is_some_and(|preopen| self.quota(preopen).is_some())
+    }
+
+    /// The quota of a granted directory, what of it is used at most, and where it lies.
+    pub(super) fn quota(&self, preopen: usize) -> Option<(u64, Option<u64>, &Path)> {
+        let preopen = self.preopens.get(preopen)?;
+        Some((preopen.grant.quota?.0, preopen.used, &preopen.grant.host))
+    }
+
+    /// So much of the quota is used at most.
+    pub(super) fn count(&mut self, preopen: usize, used: u64) {
+        if let Some(preopen) = self.preopens.get_mut(preopen) {
+            preopen.used = Some(used);
+        }
+    }
+
+    /// Whether something may not be moved or linked as it is: it would come into a directory with a quota, unmeasured.
+    pub(super) fn crosses(&self, from: u32, to: u32) -> bool {
+        self.has_quota(to) && self.preopen_of(from) != self.preopen_of(to)
     }
 
     fn preopen(&self, number: usize) -> Option<&Preopen> {
@@ -273,7 +310,7 @@ pub(super) fn change(guest: &mut Guest, logical: u32, class: Effect) -> Effect {
     }
 }
 
-/// The class of a write to this stream: captured output is kept on the node, a file is outside.
+/// The class of a write to this stream: captured output is kept on the node, a file and a peer are outside.
 pub(super) fn write(guest: &mut Guest, logical: u32) -> Effect {
     let real = guest.recorder.resources.get(logical);
     let files = &super::wasi(guest).files;
@@ -285,8 +322,18 @@ pub(super) fn write(guest: &mut Guest, logical: u32) -> Effect {
             .map(|stream| Writer { preopen: stream.origin.preopen, appends: stream.place == Place::Append }),
     };
     match writer {
+        // To a peer.
+        None if is_live(guest, logical) => Effect::Once,
         None => Effect::Deferred,
         Some(writer) => class_in(guest, writer.preopen, if writer.appends { Effect::Once } else { Effect::Repeatable }),
+    }
+}
+
+/// Whether the stream of that logical number is, or was before a restart, one that ends with the instance: a peer's.
+pub(super) fn is_live(guest: &mut Guest, logical: u32) -> bool {
+    match guest.recorder.resources.get(logical) {
+        Some(real) => super::wasi(guest).sockets.has_stream(real),
+        None => !guest.recorder.renewals.iter().any(|(number, _, _)| *number == logical),
     }
 }
 

@@ -15,6 +15,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult, IoError, ReaddirIterator};
 
 use super::files::{self, Files, MAX_DESCRIPTORS, Opened, Place};
+use super::quota::{self, ENTRY};
 use super::types::fs;
 use crate::boundary::{Boundary, Effect, Extra, Guest};
 
@@ -87,7 +88,7 @@ fn streams(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 .renew(|guest, logical, _| files::restream(guest, logical)),
             |guest: &mut Guest, (fd, at): (Fd, u64)| Ok((fs(guest.filesystem().read_via_stream(fd, at))?,)),
         )?
-        .func_with(
+        .func_async_with(
             "[method]descriptor.write-via-stream",
             Effect::Read,
             answers::<(Fd, u64), Resource<DynOutputStream>>()
@@ -97,8 +98,11 @@ fn streams(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     }
                 })
                 .renew(|guest, logical, _| files::restream(guest, logical)),
-            |guest: &mut Guest, (fd, at): (Fd, u64)| {
+            async |guest: &mut Guest, (fd, at): (Fd, u64)| {
                 let number = fd.rep();
+                if !quota::grows_to(guest, number, at).await {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
                 let made = guest.filesystem().write_via_stream(fd, at);
                 writer(guest, number, made, false)
             },
@@ -271,6 +275,9 @@ fn repeatable(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 .class(|guest, (fd, _, _): &(Fd, Vec<u8>, u64)| files::change(guest, fd.rep(), Effect::Repeatable)),
             async |guest: &mut Guest, (fd, bytes, offset): (Fd, Vec<u8>, u64)| {
                 let number = fd.rep();
+                if !quota::grows_to(guest, number, offset.saturating_add(bytes.len() as u64)).await {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
                 let written = HostDescriptor::write(&mut guest.filesystem(), fd, bytes, offset).await;
                 changed(guest, number, written)
             },
@@ -281,6 +288,9 @@ fn repeatable(boundary: &mut Boundary) -> wasmtime::Result<()> {
             answers().class(|guest, (fd, _): &(Fd, u64)| files::change(guest, fd.rep(), Effect::Repeatable)),
             async |guest: &mut Guest, (fd, size): (Fd, u64)| {
                 let number = fd.rep();
+                if !quota::grows_to(guest, number, size).await {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
                 let set = guest.filesystem().set_size(fd, size).await;
                 changed(guest, number, set)
             },
@@ -315,6 +325,12 @@ async fn open(guest: &mut Guest, (fd, follow, path, how, flags): Open) -> wasmti
         return Ok((Err(ErrorCode::Quota),));
     }
     let number = fd.rep();
+    if how.contains(OpenFlags::CREATE) && !quota::grows(guest, number, ENTRY).await {
+        let there = guest.filesystem().stat_at(Resource::new_borrow(number), follow, path.clone()).await;
+        if there.is_err() {
+            return Ok((Err(ErrorCode::Quota),));
+        }
+    }
     let made = guest.filesystem().open_at(fd, follow, path.clone(), how, flags).await;
     let answer = changed(guest, number, made)?;
     if let (Ok(made),) = &answer {
@@ -347,6 +363,9 @@ fn once(boundary: &mut Boundary) -> wasmtime::Result<()> {
             by_path(),
             async |guest: &mut Guest, (fd, path): (Fd, String)| {
                 let number = fd.rep();
+                if !quota::grows(guest, number, ENTRY).await {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
                 let made = guest.filesystem().create_directory_at(fd, path).await;
                 changed(guest, number, made)
             },
@@ -379,6 +398,12 @@ fn once(boundary: &mut Boundary) -> wasmtime::Result<()> {
             }),
             async |guest: &mut Guest, (fd, flags, from, to, path): (Fd, PathFlags, String, Fd, String)| {
                 let number = fd.rep();
+                if super::wasi(guest).files.crosses(number, to.rep()) {
+                    return Ok((Err(ErrorCode::CrossDevice),));
+                }
+                if !quota::grows(guest, to.rep(), ENTRY).await {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
                 let linked = guest.filesystem().link_at(fd, flags, from, to, path).await;
                 changed(guest, number, linked)
             },
@@ -389,6 +414,9 @@ fn once(boundary: &mut Boundary) -> wasmtime::Result<()> {
             answers().class(|guest, (fd, ..): &(Fd, String, Fd, String)| files::change(guest, fd.rep(), Effect::Once)),
             async |guest: &mut Guest, (fd, from, to, path): (Fd, String, Fd, String)| {
                 let number = fd.rep();
+                if super::wasi(guest).files.crosses(number, to.rep()) {
+                    return Ok((Err(ErrorCode::CrossDevice),));
+                }
                 let renamed = guest.filesystem().rename_at(fd, from, to, path).await;
                 changed(guest, number, renamed)
             },
@@ -399,6 +427,9 @@ fn once(boundary: &mut Boundary) -> wasmtime::Result<()> {
             answers().class(|guest, (fd, ..): &(Fd, String, String)| files::change(guest, fd.rep(), Effect::Once)),
             async |guest: &mut Guest, (fd, target, path): (Fd, String, String)| {
                 let number = fd.rep();
+                if !quota::grows(guest, number, ENTRY + target.len() as u64).await {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
                 let linked = guest.filesystem().symlink_at(fd, target, path).await;
                 changed(guest, number, linked)
             },

@@ -11,7 +11,7 @@ use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi::p2::bindings::io::streams::{self, HostInputStream, HostOutputStream};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, Pollable, subscribe};
 
-use super::{files, http, types};
+use super::{files, http, quota, types};
 use crate::boundary::{Boundary, Effect, Extra, Guest};
 
 type Input = Resource<DynInputStream>;
@@ -20,6 +20,9 @@ type Answer<T> = (Result<T, streams::StreamError>,);
 
 /// More than any stream permits at once.
 const MOST_ZEROES: u64 = 1 << 20;
+/// Bytes that a stream of a file takes at once, at most.
+const MAX_SPLICE: u64 = 64 << 10;
+
 const LOST: &str = "the stream did not survive the restart of its actor";
 const UNKNOWN: &str = "whether these bytes were written is unknown: the node stopped at that moment";
 
@@ -99,6 +102,7 @@ async fn parked<T>(restricted: bool, wait: impl Future<Output = wasmtime::Result
     }
 }
 
+/// To read nothing is no look at a stream; wasmtime-wasi takes it for the end of a file.
 fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
     fn bytes() -> Extra<(Input, u64), Answer<Vec<u8>>> {
         Extra::default().lost(|guest| types::broken(guest, LOST)).replayed(|guest, (stream, _), (answer,)| {
@@ -117,6 +121,7 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface("wasi:io/streams@0.2.12")?
         .resource_async("input-stream", async |guest: &mut Guest, (stream,): (Input,)| {
+            super::wasi(guest).sockets.stream_closed(stream.rep());
             HostInputStream::drop(&mut guest.table, stream).await
         })?
         .func_with(
@@ -124,6 +129,9 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Read,
             bytes(),
             |guest: &mut Guest, (stream, len): (Input, u64)| {
+                if len == 0 {
+                    return Ok((Ok(Vec::new()),));
+                }
                 let read = HostInputStream::read(&mut guest.table, stream, len);
                 Ok((types::stream(guest, read)?,))
             },
@@ -131,8 +139,11 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .func_async_with(
             "[method]input-stream.blocking-read",
             Effect::Read,
-            bytes(),
+            bytes().class(|guest, (stream, _): &(Input, _)| arrives(guest, stream.rep())),
             async |guest: &mut Guest, (stream, len): (Input, u64)| {
+                if len == 0 {
+                    return Ok((Ok(Vec::new()),));
+                }
                 let read = guest.table.blocking_read(stream, len).await;
                 Ok((types::stream(guest, read)?,))
             },
@@ -142,6 +153,9 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Read,
             count(),
             |guest: &mut Guest, (stream, len): (Input, u64)| {
+                if len == 0 {
+                    return Ok((Ok(0),));
+                }
                 let skipped = guest.table.skip(stream, len);
                 Ok((types::stream(guest, skipped)?,))
             },
@@ -149,8 +163,11 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .func_async_with(
             "[method]input-stream.blocking-skip",
             Effect::Read,
-            count(),
+            count().class(|guest, (stream, _): &(Input, _)| arrives(guest, stream.rep())),
             async |guest: &mut Guest, (stream, len): (Input, u64)| {
+                if len == 0 {
+                    return Ok((Ok(0),));
+                }
                 let skipped = guest.table.blocking_skip(stream, len).await;
                 Ok((types::stream(guest, skipped)?,))
             },
@@ -207,7 +224,9 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface("wasi:io/streams@0.2.12")?
         .resource_async("output-stream", async |guest: &mut Guest, (stream,): (Output,)| {
-            super::wasi(guest).files.stream_closed(stream.rep());
+            let wasi = super::wasi(guest);
+            wasi.files.stream_closed(stream.rep());
+            wasi.sockets.stream_closed(stream.rep());
             http::sink_closed(guest, stream.rep());
             HostOutputStream::drop(&mut guest.table, stream).await
         })?
@@ -226,6 +245,9 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             contents(),
             async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
                 let number = begin(guest, &stream).await?;
+                if let Err(full) = quota::takes(guest, number, bytes.len() as u64).await {
+                    return Ok((types::stream(guest, Err(full))?,));
+                }
                 let written = HostOutputStream::write(&mut guest.table, stream, bytes);
                 settle(guest, number).await?;
                 Ok((types::stream(guest, written)?,))
@@ -236,7 +258,10 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             contents(),
             async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
-                begin(guest, &stream).await?;
+                let number = begin(guest, &stream).await?;
+                if let Err(full) = quota::takes(guest, number, bytes.len() as u64).await {
+                    return Ok((types::stream(guest, Err(full))?,));
+                }
                 let written = guest.table.blocking_write_and_flush(stream, bytes).await;
                 Ok((types::stream(guest, written)?,))
             },
@@ -273,6 +298,9 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             zeroes(),
             async |guest: &mut Guest, (stream, len): (Output, u64)| {
                 let number = begin(guest, &stream).await?;
+                if let Err(full) = quota::takes(guest, number, len).await {
+                    return Ok((types::stream(guest, Err(full))?,));
+                }
                 let written = HostOutputStream::write_zeroes(&mut guest.table, stream, len);
                 settle(guest, number).await?;
                 Ok((types::stream(guest, written)?,))
@@ -283,7 +311,10 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             zeroes(),
             async |guest: &mut Guest, (stream, len): (Output, u64)| {
-                begin(guest, &stream).await?;
+                let number = begin(guest, &stream).await?;
+                if let Err(full) = quota::takes(guest, number, len).await {
+                    return Ok((types::stream(guest, Err(full))?,));
+                }
                 let written = guest.table.blocking_write_zeroes_and_flush(stream, len).await;
                 Ok((types::stream(guest, written)?,))
             },
@@ -298,6 +329,9 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     return Ok((types::stream(guest, moved)?,));
                 }
                 let number = begin(guest, &stream).await?;
+                if let Err(full) = quota::takes(guest, number, len.min(MAX_SPLICE)).await {
+                    return Ok((types::stream(guest, Err(full))?,));
+                }
                 let moved = guest.table.splice(stream, source, len);
                 settle(guest, number).await?;
                 Ok((types::stream(guest, moved)?,))
@@ -312,12 +346,25 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     let moved = http::splice(guest, (stream, source, len), true).await?;
                     return Ok((types::stream(guest, moved)?,));
                 }
-                begin(guest, &stream).await?;
+                let number = begin(guest, &stream).await?;
+                if let Err(full) = quota::takes(guest, number, len.min(MAX_SPLICE)).await {
+                    return Ok((types::stream(guest, Err(full))?,));
+                }
                 let moved = guest.table.blocking_splice(stream, source, len).await;
                 Ok((types::stream(guest, moved)?,))
             },
         )?;
     Ok(())
+}
+
+/// What a peer has yet to send is waited for, with the step committed; else it is a look.
+fn arrives(guest: &mut Guest, stream: u32) -> Effect {
+    if !files::is_live(guest, stream) {
+        return Effect::Read;
+    }
+    let Some(real) = guest.recorder.resources.get(stream) else { return Effect::Wait };
+    let ready = guest.table.get_mut(&Input::new_borrow(real)).map(|stream| stream.ready().now_or_never().is_some());
+    if ready.unwrap_or(true) { Effect::Read } else { Effect::Wait }
 }
 
 /// How far a recorded call moved its stream. At the end of what is read it stays there; where it failed nobody knows.
@@ -329,10 +376,13 @@ fn moved<T>(answer: &Result<T, streams::StreamError>, count: impl Fn(&T) -> u64)
     }
 }
 
-/// Without a journal there is no intent, but a write to a file waits for what its turn has seen all the same.
+/// Without a journal there is no intent, but a write to a file or a peer waits for what its turn has seen all the same.
 async fn begin(guest: &mut Guest, stream: &Output) -> wasmtime::Result<u32> {
-    if !guest.recorder.recording() && super::wasi(guest).files.is_writer(stream.rep()) {
-        guest.gate().await?;
+    if !guest.recorder.recording() {
+        let wasi = super::wasi(guest);
+        if wasi.files.is_writer(stream.rep()) || wasi.sockets.has_stream(stream.rep()) {
+            guest.gate().await?;
+        }
     }
     Ok(stream.rep())
 }
@@ -348,14 +398,15 @@ async fn settle(guest: &mut Guest, stream: u32) -> wasmtime::Result<()> {
 
 /// A pollable of a stream of an earlier life: of the stream if that can be made again, else one that is ready, so that nobody
 /// waits for what never comes.
-fn subscribe_again<S: Pollable>(guest: &mut Guest, stream: u32) -> wasmtime::Result<Option<u32>> {
+pub(super) fn subscribe_again<S: Pollable>(guest: &mut Guest, stream: u32) -> wasmtime::Result<Option<u32>> {
     match guest.real(stream)? {
         Some(real) => Ok(Some(subscribe(&mut guest.table, Resource::<S>::new_borrow(real))?.rep())),
         None => ready(guest).map(Some),
     }
 }
 
-fn ready(guest: &mut Guest) -> wasmtime::Result<u32> {
+/// A pollable that is ready.
+pub(super) fn ready(guest: &mut Guest) -> wasmtime::Result<u32> {
     let ready = guest.table.push(Ready)?;
     Ok(subscribe(&mut guest.table, ready)?.rep())
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use troupe_log::ActorId;
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::boundary::{Level, Services};
+use crate::boundary::{Level, Secrets, Services};
 
 /// Bytes of a line that are shown in one piece.
 const MAX_LINE: usize = 8 << 10;
@@ -22,12 +22,13 @@ pub(super) struct Lines {
     node: Arc<dyn Services>,
     actor: ActorId,
     level: Level,
+    secrets: Arc<Secrets>,
     open: Mutex<Vec<u8>>,
 }
 
 impl Lines {
-    pub(super) fn new(node: Arc<dyn Services>, actor: ActorId, level: Level) -> Lines {
-        Lines { node, actor, level, open: Mutex::default() }
+    pub(super) fn new(node: Arc<dyn Services>, actor: ActorId, level: Level, secrets: Arc<Secrets>) -> Lines {
+        Lines { node, actor, level, secrets, open: Mutex::default() }
     }
 
     fn write(&self, mut bytes: &[u8]) {
@@ -54,7 +55,8 @@ impl Lines {
 
     fn show(&self, line: &mut Vec<u8>) {
         let text = String::from_utf8_lossy(line);
-        self.node.log(&self.actor, self.level, text.strip_suffix('\r').unwrap_or(&text));
+        let text = self.secrets.masked_text(text.strip_suffix('\r').unwrap_or(&text));
+        self.node.log(&self.actor, self.level, &text);
         line.clear();
     }
 }
@@ -78,6 +80,9 @@ impl Pollable for LineStream {
 
 impl OutputStream for LineStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > PERMIT {
+            return Err(StreamError::trap("more is written than check-write permits"));
+        }
         self.0.write(&bytes);
         Ok(())
     }
@@ -158,7 +163,7 @@ mod tests {
     #[test]
     fn output_is_logged_by_line_and_the_rest_when_the_instance_goes() {
         let node = Arc::new(Logged::default());
-        let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::WARN));
+        let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::WARN, Arc::default()));
         let (mut one, mut other) = (LineStream(lines.clone()), LineStream(lines));
         one.write(Bytes::from_static(b"first\nsec")).unwrap();
         other.write(Bytes::from_static(b"ond\r\n\nlast \xff")).unwrap();
@@ -170,7 +175,7 @@ mod tests {
     #[test]
     fn a_line_without_end_is_cut_and_takes_no_more_memory_than_one_piece() {
         let node = Arc::new(Logged::default());
-        let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::INFO));
+        let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::INFO, Arc::default()));
         let mut stream = LineStream(lines.clone());
         for _ in 0..100 {
             stream.write(Bytes::from(vec![b'x'; 1000])).unwrap();

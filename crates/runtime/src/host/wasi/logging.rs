@@ -39,7 +39,7 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         |guest: &mut Guest, (level, context, message): (Level, String, String)| {
             guest.require(guest.about.grants.logging, "logging")?;
             let line = if context.is_empty() { message } else { format!("{context}: {message}") };
-            guest.node.log(&guest.about.id, shown(level), &line);
+            guest.say(shown(level), &line);
             Ok(())
         },
     )?;
