@@ -52,6 +52,7 @@ mod seen;
 mod stopping;
 mod supervision;
 mod support;
+mod theater;
 mod timers;
 mod topics;
 mod tuplespace;

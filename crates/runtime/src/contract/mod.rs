@@ -2,11 +2,14 @@
 //!
 //! A contract turns the runtime's turns (init, message, save, load, terminate) into calls of exports and their results back.
 //! It keeps no state between turns but what [`Output`] hands out, so that what the runtime knows of an actor is in its
-//! journal. A component may export several; typed functions are taken by name, everything else by the behaviors.
+//! journal. A component may export several; typed functions are taken by name, everything else by the contract of Theater if it
+//! exports that, else by the behaviors.
 
 pub mod behaviors;
+pub mod theater;
 pub mod typed;
 
+use troupe_log::Digest;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance};
 
@@ -49,42 +52,58 @@ pub enum Output {
     State(String),
     /// No export takes such a message.
     NoTaker(String),
+    /// With a state that the runtime keeps, and an answer, or, to a call, none yet.
+    Kept {
+        /// The answer; none puts it off.
+        answer: Option<Vec<u8>>,
+        /// The digest of the state behind the turn; zeros for none.
+        state: Digest,
+        /// Its bytes.
+        size: u64,
+    },
 }
 
 /// The exports of a component that the runtime knows.
 #[derive(Clone, Debug, Default)]
 pub struct Contract {
     behaviors: behaviors::Exports,
+    theater: Option<theater::Exports>,
     typed: typed::Exports,
 }
 
 /// The same, of one instance.
 pub struct Driver {
     behaviors: behaviors::Functions,
+    theater: Option<Box<theater::Functions>>,
     typed: typed::Functions,
 }
 
 impl Contract {
     /// Looks at what a component exports.
     pub fn of(component: &Component) -> wasmtime::Result<Contract> {
-        Ok(Contract { behaviors: behaviors::Exports::of(component), typed: typed::Exports::of(component)? })
+        Ok(Contract {
+            behaviors: behaviors::Exports::of(component),
+            theater: theater::Exports::of(component)?,
+            typed: typed::Exports::of(component)?,
+        })
     }
 
     /// The names of what was found, for people.
     pub fn names(&self) -> Vec<String> {
         let mut names = self.behaviors.names();
+        names.extend(self.theater.iter().flat_map(theater::Exports::names));
         names.extend(self.typed.interfaces());
         names
     }
 
     /// True if nothing of it can take a message.
     pub fn is_empty(&self) -> bool {
-        !self.behaviors.takes_messages() && self.typed.is_empty()
+        !self.behaviors.takes_messages() && self.theater.is_none() && self.typed.is_empty()
     }
 
-    /// True if the guest makes its own snapshots.
+    /// True if the guest makes its own snapshots, or all that it knows is what the runtime keeps for it.
     pub fn saves(&self) -> bool {
-        self.behaviors.saves()
+        self.theater.is_some() || self.behaviors.saves()
     }
 
     /// Functions that can be called by name.
@@ -94,7 +113,11 @@ impl Contract {
 
     /// Finds the exports in an instance.
     pub fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Driver> {
-        Ok(Driver { behaviors: self.behaviors.bind(store, instance)?, typed: self.typed.bind(store, instance)? })
+        let theater = match &self.theater {
+            Some(exports) => Some(Box::new(exports.bind(store, instance)?)),
+            None => None,
+        };
+        Ok(Driver { behaviors: self.behaviors.bind(store, instance)?, theater, typed: self.typed.bind(store, instance)? })
     }
 }
 
@@ -106,11 +129,14 @@ impl Driver {
         {
             return Box::pin(function.call(store, message)).await;
         }
-        self.behaviors.turn(store, input).await
+        match &self.theater {
+            Some(theater) => Box::pin(theater.turn(store, input)).await,
+            None => self.behaviors.turn(store, input).await,
+        }
     }
 
     /// True if `init` is there to be called.
     pub fn has_init(&self) -> bool {
-        self.behaviors.has_init()
+        self.theater.is_some() || self.behaviors.has_init()
     }
 }

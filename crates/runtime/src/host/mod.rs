@@ -15,9 +15,12 @@ pub mod locks;
 pub mod messaging;
 pub mod processes;
 pub mod registry;
+pub mod theater;
 pub mod tuplespace;
 pub mod types;
 pub mod wasi;
+
+pub(crate) use messaging::later;
 
 use crate::boundary::Boundary;
 
@@ -33,6 +36,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     registry::link(boundary)?;
     tuplespace::link(boundary)?;
     channels::link(boundary)?;
+    theater::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

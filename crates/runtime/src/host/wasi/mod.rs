@@ -13,7 +13,7 @@ mod io;
 mod keyvalue;
 mod lines;
 mod logging;
-mod random;
+pub(super) mod random;
 mod sockets;
 #[cfg(test)]
 mod tests;
