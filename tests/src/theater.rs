@@ -1,9 +1,11 @@
 //! Actors of the contract `theater:simple`: the state that the runtime keeps, requests, both directions with native actors.
 
+use std::num::NonZeroU32;
+
 use troupe_log::{ByteCount, Kind, SimDisk};
+use troupe_runtime::Error;
 use troupe_runtime::actor::message::CallError;
-use troupe_runtime::error::Error;
-use troupe_runtime::manifest::{ActorPattern, ActorSpec, Environment, Messaging};
+use troupe_runtime::manifest::{ActorPattern, ActorSpec, Environment, Manifest, Messaging};
 use troupe_runtime::node::{Node, Outgoing};
 
 use crate::requests::partner;
@@ -238,6 +240,7 @@ async fn random_time_and_environment_are_what_was_granted() {
     replay(&node, "t", "theater").await.unwrap();
     let mut poor = theater("poor", "");
     (poor.grants.random.enabled, poor.grants.clocks, poor.grants.host) = (false, false, false);
+    poor.supervision.attempts = NonZeroU32::MIN;
     node.start(poor).await.unwrap();
     for (asked, lacks) in [
         ("uuid", "random"),
@@ -259,13 +262,40 @@ async fn random_time_and_environment_are_what_was_granted() {
 async fn it_ends_itself_with_its_last_words() {
     let node = both(&SimDisk::new()).await;
     assert_eq!(said(&node, "shutdown|enough").await, "ends");
-    loop {
-        match ask(&node, "t", "any", "get").await {
-            Err(CallError::NotFound(_)) => break,
-            Ok(_) => tokio::task::yield_now().await,
-            Err(other) => panic!("{other}"),
-        }
+    while !matches!(ask(&node, "t", "any", "get").await, Err(CallError::NotFound(_))) {
+        tokio::task::yield_now().await;
     }
+    replay(&node, "t", "theater").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// The manifest of Theater as it is: its handlers are the grants, its file the state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_own_manifest_starts_it_with_the_state_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("state.txt"), "total 40").unwrap();
+    let text = format!(
+        "name = \"t\"\nversion = \"0.1.0\"\ncomponent = {:?}\ninit_state = \"state.txt\"\nsave_chain = true\n\
+         [[handler]]\ntype = \"random\"\nseed = 3\nmax_bytes = 8\n[[handler]]\ntype = \"message-server\"\n",
+        crate::support::guest("theater")
+    );
+    let spec = Manifest::parse(&text, "manifest.toml", Some(folder.path())).unwrap().actors.remove(0);
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    node.start(spec).await.unwrap();
+    node.start(partner("p")).await.unwrap();
+    assert_eq!(said(&node, "add|2").await, "42");
+    assert_eq!(refused(&node, "bytes|9").await, "9 random bytes were asked for at once; max-bytes is 8B");
+    assert_eq!(said(&node, "ask|p#add|4").await, "4");
+    assert_eq!(refused(&node, "sleep|1").await, "not permitted: needs clocks = true");
+    for _ in 0..10 {
+        let fault = ask(&node, "t", "any", "trap").await.unwrap_err();
+        assert!(matches!(fault, CallError::Faulted { .. }), "{fault}");
+    }
+    assert_eq!(said(&node, "get").await, "42\n\n", "no fault ends the actor");
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(said(&node, "add|1").await, "43");
     replayed(&node).await;
     node.close().await.unwrap();
 }

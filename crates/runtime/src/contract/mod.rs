@@ -117,7 +117,11 @@ impl Contract {
             Some(exports) => Some(Box::new(exports.bind(store, instance)?)),
             None => None,
         };
-        Ok(Driver { behaviors: self.behaviors.bind(store, instance)?, theater, typed: self.typed.bind(store, instance)? })
+        Ok(Driver {
+            behaviors: self.behaviors.bind(store, instance)?,
+            theater,
+            typed: self.typed.bind(store, instance)?,
+        })
     }
 }
 

@@ -90,7 +90,8 @@ pub fn outcome(kind: TurnKind, output: &Output) -> (u8, Cow<'_, [u8]>) {
 pub fn describe_outcome(number: u8, answer: &[u8]) -> String {
     let kept = if number == 4 { kept(answer) } else { None };
     if let Some((state, size, answer)) = kept {
-        let state = if state == Digest([0; 32]) { "no state".to_owned() } else { format!("state of {size} bytes, {state}") };
+        let state =
+            if state == Digest([0; 32]) { "no state".to_owned() } else { format!("state of {size} bytes, {state}") };
         return match answer {
             Some(answer) => format!("{}; {state}", describe_outcome(0, answer)),
             None => format!("the answer put off; {state}"),
