@@ -65,6 +65,7 @@ mod stepping;
 mod stopping;
 mod supervision;
 mod support;
+mod theater;
 mod timers;
 mod topics;
 mod tuplespace;

@@ -24,6 +24,7 @@ use crate::boundary::{Answering, Guest, inbox_key};
 use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
+use crate::host::later;
 use crate::manifest::{Instance, Mode, OnFault};
 use crate::node::core::Core;
 use crate::node::phases::{During, Phase};
@@ -273,7 +274,8 @@ impl Executor {
             turn::end(live.guest(), number, fuel, &answer);
         }
         let result = match output {
-            Output::Answer(bytes) => Ok(bytes),
+            Output::Answer(bytes) | Output::Kept { answer: Some(bytes), .. } => Ok(bytes),
+            Output::Kept { answer: None, .. } => later::put_off(live.guest()).map(|()| Vec::new()),
             Output::State(name) => {
                 live.state = name.clone();
                 Ok(name.into_bytes())

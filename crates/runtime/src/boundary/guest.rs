@@ -28,6 +28,7 @@ use crate::actor::keys::{self, Keys};
 use crate::actor::message::{Answer, Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind, ReplyTo};
 use crate::actor::promise::{self, Promise};
 use crate::component::Code;
+use crate::contract::theater::ActorState;
 use crate::manifest::{ComponentRef, Grants, Limits, Mode};
 use crate::node::births::{self, Birth};
 use crate::node::core::Core;
@@ -340,6 +341,8 @@ pub struct Guest {
     pub about: Arc<About>,
     /// The node.
     pub node: Arc<dyn Services>,
+    /// What the runtime keeps for the guest from turn to turn.
+    pub kept: ActorState,
     /// The life before this one, which begins, had not ended.
     pub(crate) follows: bool,
     /// Whom it sent to last, as it names them, and under which grants.
@@ -368,6 +371,7 @@ impl Guest {
             wasi: None,
             http: Bounds::new(&about.limits),
             command: None,
+            kept: ActorState::default(),
             follows: false,
             receiver: None,
             limiter: Limiter::new(&about.limits),

@@ -14,6 +14,7 @@ use super::engine::Engines;
 use super::inspect::{Inspection, inspect};
 use crate::boundary::{Boundary, Guest, Unservable, bound_to, track};
 use crate::contract::Contract;
+use crate::contract::theater::ACTOR;
 use crate::error::{Error, Result};
 use crate::manifest::ComponentRef;
 use crate::replay::ReplayCode;
@@ -205,7 +206,7 @@ impl Components {
         let store = self.store.clone();
         let inspected = tokio::task::spawn_blocking(move || inspect(&store.blob(&digest)?)).await;
         let inspection = inspected.map_err(|error| Error::Internal { what: error.to_string() })??;
-        let saves = inspection.exports.iter().any(|export| track(export) == SNAPSHOT);
+        let saves = inspection.exports.iter().any(|export| track(export) == SNAPSHOT || export == ACTOR);
         self.saves.lock().insert(digest, saves);
         Ok(saves)
     }

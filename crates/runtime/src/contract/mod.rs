@@ -2,13 +2,16 @@
 //!
 //! A contract turns the runtime's turns (init, message, save, load, terminate) into calls of exports and their results back.
 //! It keeps no state between turns but what [`Output`] hands out, so that what the runtime knows of an actor is in its
-//! journal. A component may export several; typed functions are taken by name, everything else by the behaviors.
+//! journal. A component may export several; typed functions are taken by name, everything else by the contract of Theater if it
+//! exports that, else by the behaviors.
 
 pub mod behaviors;
 pub mod command;
 pub mod http;
+pub mod theater;
 pub mod typed;
 
+use troupe_log::Digest;
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance};
 
@@ -51,6 +54,15 @@ pub enum Output {
     State(String),
     /// No export takes such a message.
     NoTaker(String),
+    /// With a state that the runtime keeps, and an answer, or, to a call, none yet.
+    Kept {
+        /// The answer; none puts it off.
+        answer: Option<Vec<u8>>,
+        /// The digest of the state behind the turn; zeros for none.
+        state: Digest,
+        /// Its bytes.
+        size: u64,
+    },
 }
 
 /// The exports of a component that the runtime knows.
@@ -59,6 +71,7 @@ pub struct Contract {
     behaviors: behaviors::Exports,
     command: command::Exports,
     http: http::Exports,
+    theater: Option<theater::Exports>,
     typed: typed::Exports,
 }
 
@@ -67,6 +80,7 @@ pub struct Driver {
     behaviors: behaviors::Functions,
     command: command::Functions,
     http: http::Functions,
+    theater: Option<Box<theater::Functions>>,
     typed: typed::Functions,
 }
 
@@ -77,6 +91,7 @@ impl Contract {
             behaviors: behaviors::Exports::of(component),
             command: command::Exports::of(component),
             http: http::Exports::of(component),
+            theater: theater::Exports::of(component)?,
             typed: typed::Exports::of(component)?,
         })
     }
@@ -90,13 +105,18 @@ impl Contract {
         if self.http.is_there() {
             names.push("wasi:http/incoming-handler".to_owned());
         }
+        names.extend(self.theater.iter().flat_map(theater::Exports::names));
         names.extend(self.typed.interfaces());
         names
     }
 
     /// True if nothing of it can take a message.
     pub fn is_empty(&self) -> bool {
-        !self.behaviors.takes_messages() && !self.command.is_there() && !self.http.is_there() && self.typed.is_empty()
+        !self.behaviors.takes_messages()
+            && self.theater.is_none()
+            && !self.command.is_there()
+            && !self.http.is_there()
+            && self.typed.is_empty()
     }
 
     /// True if it takes requests over HTTP.
@@ -106,13 +126,16 @@ impl Contract {
 
     /// True if it is a command, to be run, and nothing else.
     pub fn is_command(&self) -> bool {
-        let other = self.behaviors.takes_messages() || self.http.is_there() || !self.typed.is_empty();
+        let other = self.behaviors.takes_messages()
+            || self.theater.is_some()
+            || self.http.is_there()
+            || !self.typed.is_empty();
         self.command.is_there() && !other
     }
 
-    /// True if the guest makes its own snapshots.
+    /// True if the guest makes its own snapshots, or all that it knows is what the runtime keeps for it.
     pub fn saves(&self) -> bool {
-        self.behaviors.saves()
+        self.theater.is_some() || self.behaviors.saves()
     }
 
     /// Functions that can be called by name.
@@ -122,10 +145,15 @@ impl Contract {
 
     /// Finds the exports in an instance.
     pub fn bind(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<Driver> {
+        let theater = match &self.theater {
+            Some(exports) => Some(Box::new(exports.bind(store, instance)?)),
+            None => None,
+        };
         Ok(Driver {
             behaviors: self.behaviors.bind(store, instance)?,
             command: self.command.bind(store, instance)?,
             http: self.http.bind(store, instance)?,
+            theater,
             typed: self.typed.bind(store, instance)?,
         })
     }
@@ -149,11 +177,14 @@ impl Driver {
         {
             return Box::pin(self.command.call(store, message)).await;
         }
-        self.behaviors.turn(store, input).await
+        match &self.theater {
+            Some(theater) => Box::pin(theater.turn(store, input)).await,
+            None => self.behaviors.turn(store, input).await,
+        }
     }
 
     /// True if `init` is there to be called.
     pub fn has_init(&self) -> bool {
-        self.behaviors.has_init()
+        self.theater.is_some() || self.behaviors.has_init()
     }
 }

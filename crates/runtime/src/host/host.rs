@@ -73,25 +73,35 @@ fn sleep_begin(guest: &mut Guest, (millis,): &(u64,), id: &WaitId) -> wasmtime::
     if guest.turn.restricted {
         return Ok(Begun::Now((Err(Error::Unavailable("no waiting in save and load".to_owned())),)));
     }
-    let due = due_after(guest.node.wall_time(), Duration::from_millis(*millis));
+    fall_asleep(guest, *millis, id);
+    Ok(Begun::Parked(None))
+}
+
+fn sleep_end(guest: &mut Guest, _: &(u64,), id: &WaitId, waited: Waited) -> wasmtime::Result<SleepResult> {
+    Ok((awake(guest, id, waited),))
+}
+
+/// Arms the timer that completes this wait after so many milliseconds.
+pub(super) fn fall_asleep(guest: &mut Guest, millis: u64, id: &WaitId) {
+    let due = due_after(guest.node.wall_time(), Duration::from_millis(millis));
     let timer = Timer::completing(id.clone(), due, guest.recorder.recording());
     if timer.durable {
         guest.put(Table::TIMERS, &timer.name.key(), &timer.encode());
     }
     guest.stage(Staged::Timer(TimerChange::Arm(timer)));
-    Ok(Begun::Parked(None))
 }
 
-fn sleep_end(guest: &mut Guest, _: &(u64,), id: &WaitId, waited: Waited) -> wasmtime::Result<SleepResult> {
+/// The end of that wait.
+pub(super) fn awake(guest: &mut Guest, id: &WaitId, waited: Waited) -> Result<(), Error> {
     let durable = guest.recorder.recording();
     match waited {
-        Waited::Completed(_) => Ok((Ok(()),)),
+        Waited::Completed(_) => Ok(()),
         Waited::TimedOut | Waited::DeadlineNear => {
             if durable {
                 guest.delete(Table::TIMERS, &Name::Wait(id.clone()).key());
             }
             guest.stage(Staged::Timer(TimerChange::Cancel(id.clone())));
-            Ok((Err(Error::Timeout),))
+            Err(Error::Timeout)
         }
     }
 }

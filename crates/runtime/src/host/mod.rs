@@ -16,9 +16,12 @@ pub mod locks;
 pub mod messaging;
 pub mod processes;
 pub mod registry;
+pub mod theater;
 pub mod tuplespace;
 pub mod types;
 pub mod wasi;
+
+pub(crate) use messaging::later;
 
 use crate::boundary::Boundary;
 
@@ -35,6 +38,7 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     tuplespace::link(boundary)?;
     channels::link(boundary)?;
     journal::link(boundary)?;
+    theater::link(boundary)?;
     wasi::link(boundary)?;
     Ok(())
 }

@@ -14,10 +14,14 @@ use super::init::Init;
 use super::parse::{self, Draft};
 use super::text::{Doc, Entry, Section, nearest, shown};
 use super::types::{
-    ActorPattern, Environment, FilesystemGrant, Grants, Limits, Messaging, Mode, RandomGrant, Snapshots, Supervision,
+    ActorPattern, Environment, FilesystemGrant, Grants, Limits, Messaging, Mode, OnFault, RandomGrant, Snapshots,
+    Supervision,
 };
 
 const KEYS: &[&str] = &["name", "version", "component", "description", "save_chain", "init_state", "handler"];
+
+/// Faults within a minute after which an actor ends all the same: each is remembered as long.
+const MAX_FAULTS: u32 = 1_000_000;
 
 const HANDLERS: &[&str] =
     &["random", "runtime", "timing", "environment", "filesystem", "wasi-http", "message-server", "supervisor", "store"];
@@ -69,7 +73,8 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
         grants: granted.grants,
         hosts: granted.hosts,
         components: BTreeMap::new(),
-        supervision: Supervision::default(),
+        // A fault ends its request there, and never the actor.
+        supervision: Supervision { on_fault: OnFault::Skip, max_restarts: MAX_FAULTS, ..Supervision::default() },
         snapshots: Snapshots::default(),
         bind: BTreeMap::new(),
         initial_fsm_state: String::new(),

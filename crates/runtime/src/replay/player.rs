@@ -77,11 +77,26 @@ pub fn outcome(kind: TurnKind, output: &Output) -> (u8, Cow<'_, [u8]>) {
         Output::Refused(text) => (1, Cow::Borrowed(text.as_bytes())),
         Output::State(name) => (2, Cow::Borrowed(name.as_bytes())),
         Output::NoTaker(text) => (3, Cow::Borrowed(text.as_bytes())),
+        Output::Kept { answer, state, size } => {
+            let mut out = state.0.to_vec();
+            codec::put_u64(&mut out, *size);
+            codec::put_option(&mut out, answer.as_deref(), codec::put_bytes);
+            (4, Cow::Owned(out))
+        }
     }
 }
 
 /// An outcome as text.
 pub fn describe_outcome(number: u8, answer: &[u8]) -> String {
+    let kept = if number == 4 { kept(answer) } else { None };
+    if let Some((state, size, answer)) = kept {
+        let state =
+            if state == Digest([0; 32]) { "no state".to_owned() } else { format!("state of {size} bytes, {state}") };
+        return match answer {
+            Some(answer) => format!("{}; {state}", describe_outcome(0, answer)),
+            None => format!("the answer put off; {state}"),
+        };
+    }
     let text = match std::str::from_utf8(answer) {
         Ok(text) if !text.chars().any(|c| c.is_control() && c != '\n') => format!("{text:?}"),
         _ => format!("0x{}", hex::encode(&answer[..answer.len().min(256)])),
@@ -93,6 +108,14 @@ pub fn describe_outcome(number: u8, answer: &[u8]) -> String {
         3 => format!("no taker {text}"),
         other => format!("outcome {other} {text}"),
     }
+}
+
+/// The digest and size of the state that was kept, and the answer, of an outcome with one.
+fn kept(bytes: &[u8]) -> Option<(Digest, u64, Option<&[u8]>)> {
+    let mut input = Reader::new(bytes);
+    let (state, size) = (Digest(input.array().ok()?), input.u64().ok()?);
+    let answer = input.option(Reader::bytes).ok()?;
+    input.finish().ok().map(|()| (state, size, answer))
 }
 
 /// An instance that is played.

@@ -20,21 +20,56 @@ pub(super) fn defer(guest: &mut Guest) -> Result<String, Error> {
     if guest.turn.answering != Answering::Result {
         return Err(Error::InvalidArgument("the answer of this turn is put off already".to_owned()));
     }
-    let outstanding = guest.about.promised.lock().len();
-    if outstanding >= guest.about.limits.outstanding_calls as usize {
-        let limit = guest.about.limits.outstanding_calls;
-        return Err(Error::ResourceExhausted(format!("outstanding-calls = {limit}")));
-    }
+    full(guest).map_err(Error::ResourceExhausted)?;
     let mut random = [0; 16];
     guest.node.entropy(&mut random);
     let token = hex::encode(random);
     let promise = Promise::of(message);
+    promised(guest, token.clone(), promise);
+    Ok(token)
+}
+
+/// An error if no further answer may be put off.
+fn full(guest: &Guest) -> Result<(), String> {
+    let limit = guest.about.limits.outstanding_calls;
+    match guest.about.promised.lock().len() >= limit as usize {
+        true => Err(format!("outstanding-calls = {limit}")),
+        false => Ok(()),
+    }
+}
+
+fn promised(guest: &mut Guest, token: String, promise: Promise) {
     if guest.recorder.recording() {
         guest.put(Table::TOKENS, &promise::key(&guest.about.id, &token), &promise.encode());
     }
     guest.stage(Staged::Promise(token.clone(), promise));
-    guest.turn.answering = Answering::Token(token.clone());
-    Ok(token)
+    guest.turn.answering = Answering::Token(token);
+}
+
+/// The id of the call in hand, as long as nobody has answered it nor put it off.
+pub(crate) fn call_in_hand(guest: &Guest) -> Option<String> {
+    let message = guest.turn.message.as_ref()?;
+    let open = message.kind == MessageKind::Call && guest.turn.answering == Answering::Result;
+    open.then(|| message.id.to_string())
+}
+
+/// At the end of a turn: its call is answered later, by its id. A call beyond the limit is answered with that at once.
+pub(crate) fn put_off(guest: &mut Guest) -> Result<(), CallError> {
+    match call_in_hand(guest) {
+        None => Ok(()),
+        Some(_) => {
+            full(guest).map_err(CallError::Exhausted)?;
+            put_off_as(guest);
+            Ok(())
+        }
+    }
+}
+
+/// Puts the answer of the call in hand off, by its id.
+pub(crate) fn put_off_as(guest: &mut Guest) {
+    if let (Some(id), Some(message)) = (call_in_hand(guest), guest.turn.message.clone()) {
+        promised(guest, id, Promise::of(&message));
+    }
 }
 
 pub(super) fn reply(guest: &mut Guest, token: String, answer: Result<Vec<u8>, String>) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! `troupe:actor/messaging`: the message in hand, sending, asking, answering later, timers that send.
 
-mod later;
+pub(crate) mod later;
 pub(super) mod request;
 mod timers;
 
@@ -111,7 +111,7 @@ fn current(guest: &Guest) -> Option<Current> {
     })
 }
 
-fn send(
+pub(super) fn send(
     guest: &mut Guest,
     to: &str,
     message_type: String,

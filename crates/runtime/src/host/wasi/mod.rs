@@ -15,7 +15,7 @@ mod keyvalue;
 mod lines;
 mod logging;
 mod quota;
-mod random;
+pub(super) mod random;
 mod sockets;
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,8 @@ fn number(guest: &mut Guest, (): ()) -> wasmtime::Result<(u64,)> {
     Ok((u64::from_le_bytes(bytes),))
 }
 
-fn fill(guest: &mut Guest, out: &mut [u8]) -> wasmtime::Result<()> {
+/// Fills `out` as the grant says; without one, a denial.
+pub(in crate::host) fn fill(guest: &mut Guest, out: &mut [u8]) -> wasmtime::Result<()> {
     let granted = &guest.about.grants.random;
     guest.require(granted.enabled, "random")?;
     match granted.seed {

@@ -1,0 +1,22 @@
+//! What components of Theater import: `theater:simple`, a package without version. A file per interface.
+//!
+//! Errors are text, as the package has them. What is not granted is an error where the function has one, else a fault.
+
+mod environment;
+mod messages;
+mod random;
+mod runtime;
+mod timing;
+
+use crate::boundary::Boundary;
+
+/// Registers the package.
+pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    // Types only.
+    boundary.interface("theater:simple/types")?;
+    runtime::link(boundary)?;
+    messages::link(boundary)?;
+    environment::link(boundary)?;
+    random::link(boundary)?;
+    timing::link(boundary)
+}

@@ -1,0 +1,47 @@
+//! `theater:simple/runtime`: log, and the actor's own end.
+//!
+//! `shutdown` is staged: the turn goes on, and when it has ended the life ends, with what was said as its reason. A stop that is
+//! committed happens, also after a crash.
+
+use std::sync::Arc;
+
+use super::super::common::{self, denied};
+use crate::boundary::{Boundary, Effect, Guest, Level};
+use crate::service::bonds::{Bonds, Stopping};
+
+/// Registers the interface.
+pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
+    boundary
+        .interface("theater:simple/runtime")?
+        .func("log", Effect::Read, |guest: &mut Guest, (message,): (String,)| {
+            guest.require(guest.about.grants.host, "host")?;
+            guest.node.log(&guest.about.id, Level::INFO, &message);
+            Ok(())
+        })?
+        .func("shutdown", Effect::Node, |guest: &mut Guest, (data,): (Option<Vec<u8>>,)| {
+            Ok::<(Result<(), String>,), _>((shutdown(guest, data.as_deref()),))
+        })?;
+    Ok(())
+}
+
+fn shutdown(guest: &mut Guest, data: Option<&[u8]>) -> Result<(), String> {
+    if !guest.about.grants.host {
+        return Err(denied(guest, "host", "host = true".to_owned()).to_string());
+    }
+    let data = data.unwrap_or_default();
+    let most = guest.about.limits.payload.0;
+    if data.len() as u64 > most {
+        return Err(format!("{} bytes of data; the payload limit is {most}", data.len()));
+    }
+    // Text stays text for who reads the reason; other bytes stand there in hex.
+    let reason = match std::str::from_utf8(data) {
+        Ok(text) => text.to_owned(),
+        Err(_) => format!("0x{}", hex::encode(data)),
+    };
+    common::room(guest, reason.len()).map_err(|error| error.to_string())?;
+    let id = guest.about.id.clone();
+    Bonds::put_stop(guest.batch(), &id, &reason);
+    let node = Arc::clone(&guest.node);
+    guest.stage_service(Stopping { node, actor: id, reason, born: false, over: false });
+    Ok(())
+}
