@@ -29,7 +29,7 @@ async fn a_command_is_run_once_with_its_arguments_and_streams_and_replayed() {
         verified(&node, "command").await;
         replay(&node, "command", "command").await.unwrap();
         node.start_fresh(spec("command", "command")).await.unwrap();
-        let finished = done(&node, run(&["command"], "")).await;
+        let finished = done(&node, run(&["command"], "").key("again")).await;
         assert_eq!((finished.code, &*finished.output), (0, &b"1 arguments: command\n"[..]));
         node.close().await.unwrap();
     }

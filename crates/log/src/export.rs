@@ -12,7 +12,7 @@ use crate::chain::Chain;
 use crate::codec::{self, Reader, put_str, put_u32, put_u64};
 use crate::error::Error;
 use crate::ids::{ActorId, Digest, Head, Incarnation, Seq};
-use crate::record::records;
+use crate::record::{Kind, records};
 use crate::signed::{Refuted, SignedHead};
 use crate::verify::{Report, verify_from};
 
