@@ -11,7 +11,9 @@ use troupe_runtime::actor::message::CallError;
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
 use troupe_runtime::service::waits::WaitId;
 
-use crate::support::{ask, begun, cache, count, id, node_on, options, power_cut, replay, sleeping, spec, verified};
+use crate::support::{
+    ask, begun, cache, count, id, node_on, options, power_cut, replay, rows, sleeping, spec, verified,
+};
 
 async fn node_with(disk: &SimDisk, cache: &Path) -> Node {
     let options = NodeOptions {
@@ -270,6 +272,7 @@ async fn a_completion_of_a_life_that_was_given_up_hides_nothing() {
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
     assert_eq!(ask(&node, "writer", "do", "count|jobs|t:job").await.unwrap(), "1", "at the next start, too");
+    assert_eq!(rows(&node, &disk, Table::COMPLETIONS, b"").await, 0, "and its row is gone");
     assert!(ask(&node, "taker", "do", "take|jobs|t:job").await.unwrap().contains("job"));
     replay(&node, "taker", "tuples").await.unwrap();
     node.close().await.unwrap();
