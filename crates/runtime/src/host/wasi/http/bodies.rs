@@ -31,7 +31,10 @@ const PERMIT: usize = 64 << 10;
 pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface(TYPES)?
-        .resource("outgoing-body", |guest, body: Outgoing| Ok(drop(guest.table.delete(body)?)))?
+        .resource("outgoing-body", |guest, body: Outgoing| {
+            guest.table.delete(body)?;
+            Ok(())
+        })?
         .func_with(
             "[method]outgoing-body.write",
             Effect::Read,
@@ -53,7 +56,10 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 .replayed(replayed_finish),
             async |guest: &mut Guest, finish: Finish| finish_live(guest, finish).await,
         )?
-        .resource("incoming-body", |guest, body: Incoming| Ok(drop(guest.table.delete(body)?)))?
+        .resource("incoming-body", |guest, body: Incoming| {
+            guest.table.delete(body)?;
+            Ok(())
+        })?
         .func_with(
             "[method]incoming-body.stream",
             Effect::Read,

@@ -14,7 +14,10 @@ type Changed = (Result<(), HeaderError>,);
 pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface(TYPES)?
-        .resource("fields", |guest, fields: Set| Ok(drop(guest.table.delete(fields)?)))?
+        .resource("fields", |guest, fields: Set| {
+            guest.table.delete(fields)?;
+            Ok(())
+        })?
         .func_with("[constructor]fields", Effect::Read, Extra::default().value(), |guest: &mut Guest, (): ()| {
             let fields = Fields::new(guest.http.values.charge());
             Ok((guest.table.push(fields)?,))

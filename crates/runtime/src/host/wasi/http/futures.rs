@@ -28,7 +28,10 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary.interface(NOTES)?.note::<(u16, Entries)>("head").note::<Entries>("trailers").note::<Vec<u8>>("spliced");
     boundary
         .interface(TYPES)?
-        .resource("future-incoming-response", |guest, future: Future| Ok(drop(guest.table.delete(future)?)))?
+        .resource("future-incoming-response", |guest, future: Future| {
+            guest.table.delete(future)?;
+            Ok(())
+        })?
         .func_with(
             "[method]future-incoming-response.subscribe",
             Effect::Read,
@@ -62,7 +65,10 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 get(guest, &future)
             },
         )?
-        .resource("future-trailers", |guest, trailers: Trailers| Ok(drop(guest.table.delete(trailers)?)))?
+        .resource("future-trailers", |guest, trailers: Trailers| {
+            guest.table.delete(trailers)?;
+            Ok(())
+        })?
         .func_with(
             "[method]future-trailers.subscribe",
             Effect::Read,

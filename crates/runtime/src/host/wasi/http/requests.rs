@@ -31,7 +31,10 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
 fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface(TYPES)?
-        .resource("outgoing-request", |guest, request: Request| Ok(drop(guest.table.delete(request)?)))?
+        .resource("outgoing-request", |guest, request: Request| {
+            guest.table.delete(request)?;
+            Ok(())
+        })?
         .func_with(
             "[constructor]outgoing-request",
             Effect::Read,
@@ -148,7 +151,8 @@ fn options(boundary: &mut Boundary) -> wasmtime::Result<()> {
     let mut interface = boundary.interface(TYPES)?;
     interface
         .resource("request-options", |guest, options: Options| {
-            guest.table.delete(options).map(|_| ()).map_err(Into::into)
+            guest.table.delete(options)?;
+            Ok(())
         })?
         .func_with(
             "[constructor]request-options",
@@ -178,7 +182,10 @@ fn options(boundary: &mut Boundary) -> wasmtime::Result<()> {
 fn incoming(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface(TYPES)?
-        .resource("incoming-request", |guest, request: Incoming| Ok(drop(guest.table.delete(request)?)))?
+        .resource("incoming-request", |guest, request: Incoming| {
+            guest.table.delete(request)?;
+            Ok(())
+        })?
         .func("[method]incoming-request.method", Effect::Read, |guest: &mut Guest, (request,): (Incoming,)| {
             Ok((guest.table.get(&request)?.method.clone(),))
         })?

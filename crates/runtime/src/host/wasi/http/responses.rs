@@ -23,7 +23,10 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
 fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface(TYPES)?
-        .resource("outgoing-response", |guest, response: Response| Ok(drop(guest.table.delete(response)?)))?
+        .resource("outgoing-response", |guest, response: Response| {
+            guest.table.delete(response)?;
+            Ok(())
+        })?
         .func_with(
             "[constructor]outgoing-response",
             Effect::Read,
@@ -72,7 +75,10 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 bodies::hand_out(guest, body)
             },
         )?
-        .resource("response-outparam", |guest, outparam: Outparam| Ok(drop(guest.table.delete(outparam)?)))?
+        .resource("response-outparam", |guest, outparam: Outparam| {
+            guest.table.delete(outparam)?;
+            Ok(())
+        })?
         .func_with(
             "[static]response-outparam.set",
             Effect::Read,
@@ -93,7 +99,10 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
 fn incoming(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface(TYPES)?
-        .resource("incoming-response", |guest, response: Incoming| Ok(drop(guest.table.delete(response)?)))?
+        .resource("incoming-response", |guest, response: Incoming| {
+            guest.table.delete(response)?;
+            Ok(())
+        })?
         .func("[method]incoming-response.status", Effect::Read, |guest: &mut Guest, (response,): (Incoming,)| {
             Ok((guest.table.get(&response)?.status,))
         })?
