@@ -119,6 +119,9 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let bad = |path: &Path, why: String| Error::Certificate { path: path.to_owned(), why };
     let chain = CertificateDer::pem_file_iter(certificate).map_err(|error| bad(certificate, error.to_string()))?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| bad(certificate, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad(certificate, "there is no certificate in it".to_owned()));
+    }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret);
     let mut config = config.map_err(|error| bad(certificate, error.to_string()))?;
