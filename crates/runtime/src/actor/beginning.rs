@@ -105,7 +105,10 @@ impl Executor {
         let fuel = live.fuel_used(full);
         turn::end(live.guest(), number, fuel, &answer);
         match output {
-            Output::Refused(why) => Err(self.never_began(live.guest(), None, format!("init refused: {why}"))),
+            Output::Refused(why) => {
+                let why = live.guest().without_secrets(&why);
+                Err(self.never_began(live.guest(), None, format!("init refused: {why}")))
+            }
             _ => self.lives(live),
         }
     }

@@ -50,7 +50,7 @@ impl Recorder {
 
     /// The guest calls something else than the record that is next: finds the one that answers it.
     pub(super) fn depart(&mut self, entry: &Arc<Entry>, params: &[u8]) -> Result<(), Divergence> {
-        let actual = self.registry().call(entry.tag, params);
+        let actual = self.shown(entry.tag, params);
         let Some((bytes, from)) = self.left() else { return Ok(()) };
         let (mut passed, mut found) = (Vec::new(), None);
         let mut at = from;
@@ -69,7 +69,7 @@ impl Recorder {
             if same_function && found.is_none() {
                 found = Some((here, passed.len()));
             }
-            passed.push((record.seq, self.registry().call(tag, recorded)));
+            passed.push((record.seq, self.shown(tag, recorded)));
         }
         let Some((to, not_made)) = found else {
             let (seq, recorded) = match passed.into_iter().next() {
@@ -86,7 +86,7 @@ impl Recorder {
         if let Some(record) = record::records(&bytes[to..]).next().and_then(Result::ok) {
             let (tag, recorded) = tag_and_params(record.body);
             if recorded != params {
-                let recorded = self.registry().call(tag, recorded);
+                let recorded = self.shown(tag, recorded);
                 self.note(record.seq, recorded, actual);
             }
         }
@@ -99,7 +99,7 @@ impl Recorder {
         let Some((bytes, from)) = self.left() else { return };
         for record in record::records(&bytes[from..]).map_while(Result::ok).filter(|r| crossing(r.kind)) {
             let (tag, params) = tag_and_params(record.body);
-            let recorded = self.registry().call(tag, params);
+            let recorded = self.shown(tag, params);
             self.note(record.seq, recorded, NOT_MADE.to_owned());
         }
     }

@@ -429,6 +429,11 @@ impl Guest {
         self.node.log(&self.about.id, level, &self.recorder.secrets.masked_text(message));
     }
 
+    /// What the guest says for others to read, without its secrets.
+    pub fn without_secrets(&self, text: &str) -> String {
+        self.recorder.secrets.masked_text(text).into_owned()
+    }
+
     /// Records what the resource of that logical number is made of, so that it can be made again: a record of its own, behind the
     /// call that handed it out. `name` is that of [`Interface::note`](super::Interface::note), on its track.
     pub fn note(&mut self, name: &str, logical: u32, value: impl Recordable) -> wasmtime::Result<()> {

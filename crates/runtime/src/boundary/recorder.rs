@@ -148,7 +148,7 @@ impl Recorder {
                 Err(Divergence {
                     seq: record.seq,
                     function: self.registry.name(tag),
-                    expected: self.registry.call(tag, params),
+                    expected: self.shown(tag, params),
                     actual: how(),
                 })
             }
@@ -361,7 +361,7 @@ impl Recorder {
             }
             seq = self.cursor.as_mut().and_then(Cursor::peek).map_or(seq, |record| record.seq);
         } else if tag != entry.tag || expected != params {
-            let expected = self.registry.call(tag, expected);
+            let expected = self.shown(tag, expected);
             return Err(self.differs(seq, entry, params, expected).into());
         }
         self.crossed = seq;
@@ -416,7 +416,14 @@ impl Recorder {
     }
 
     fn differs(&self, seq: Seq, entry: &Entry, params: &[u8], expected: String) -> Divergence {
-        Divergence { seq, function: entry.name.clone(), expected, actual: self.registry.call(entry.tag, params) }
+        // Beside a value that is not the recorded one nothing of the call can be shown.
+        let actual = if self.unknown.is_some() { entry.name.clone() } else { self.shown(entry.tag, params) };
+        Divergence { seq, function: entry.name.clone(), expected, actual }
+    }
+
+    /// A call in words, without the values of secrets, which replay has put back.
+    pub(super) fn shown(&self, tag: Tag, params: &[u8]) -> String {
+        self.registry.call(tag, &self.secrets.masked(params))
     }
 }
 

@@ -159,6 +159,7 @@ fn stop(guest: &mut Guest, id: &str, reason: String) -> Result<(), Error> {
         return Err(Error::TooLarge(most));
     }
     common::room(guest, reason.len())?;
+    let reason = guest.without_secrets(&reason);
     Bonds::put_stop(guest.batch(), &id, &reason);
     let (node, born) = (Arc::clone(&guest.node), guest.bears(&id));
     guest.stage_service(Stopping { node, actor: id, reason, born, over: false });

@@ -4,6 +4,7 @@
 //! character that only a `*` of the parent covers, so it may refuse what is within (`a/x` under `*` in the namespace `a`) and
 //! never lets through what is not. The child lives in its parent's namespace.
 
+use super::secrets::SecretSource;
 use super::types::{ActorPattern, ClockGrant, Grants, Limits, Supervision, glob};
 use super::units::write_duration;
 
@@ -86,6 +87,11 @@ impl Grants {
         for prefix in &child.prefixes {
             let kept = above.prefixes.iter().any(|above| prefix.starts_with(above));
             check("grants.environment.prefixes", kept, prefix, format!("{:?}", above.prefixes))?;
+        }
+        for (name, source) in &parent.secrets {
+            let seen = child.inherits(name) || matches!(source, SecretSource::Env(var) if child.inherits(var));
+            let kept = !seen || self.secrets.get(name) == Some(source);
+            check(&format!("grants.secrets.{name}"), kept, "a variable", "a secret")?;
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .interface("theater:simple/runtime")?
         .func("log", Effect::Read, |guest: &mut Guest, (message,): (String,)| {
             guest.require(guest.about.grants.host, "host")?;
-            guest.node.log(&guest.about.id, Level::INFO, &message);
+            guest.say(Level::INFO, &message);
             Ok(())
         })?
         .func("shutdown", Effect::Node, |guest: &mut Guest, (data,): (Option<Vec<u8>>,)| {
@@ -35,8 +35,8 @@ fn shutdown(guest: &mut Guest, data: Option<&[u8]>) -> Result<(), String> {
     }
     // Text stays text for who reads the reason; other bytes stand there in hex.
     let reason = match std::str::from_utf8(data) {
-        Ok(text) => text.to_owned(),
-        Err(_) => format!("0x{}", hex::encode(data)),
+        Ok(text) => guest.without_secrets(text),
+        Err(_) => format!("0x{}", hex::encode(guest.recorder.secrets.masked(data))),
     };
     common::room(guest, reason.len()).map_err(|error| error.to_string())?;
     let id = guest.about.id.clone();

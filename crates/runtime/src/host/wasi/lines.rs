@@ -31,7 +31,10 @@ impl Lines {
         Lines { node, actor, level, secrets, open: Mutex::default() }
     }
 
-    fn write(&self, mut bytes: &[u8]) {
+    fn write(&self, bytes: &[u8]) {
+        // Before it is cut into lines: a value may have more than one. What is written in pieces is looked at again as a line.
+        let masked = self.secrets.masked(bytes);
+        let mut bytes = &*masked;
         let mut open = self.open.lock();
         while !bytes.is_empty() {
             let room = MAX_LINE - open.len();

@@ -70,7 +70,7 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
 /// Tells wasmtime-wasi what is granted: what is not checked before a call, it checks where it happens.
 pub(super) fn allow(ctx: &mut WasiCtxBuilder, grants: &Grants) {
     let granted = grants.sockets.clone().unwrap_or_default();
-    ctx.allow_tcp(granted.tcp()).allow_udp(granted.is_udp()).allow_ip_name_lookup(!granted.lookup.is_empty());
+    ctx.allow_tcp(granted.tcp()).allow_udp(granted.is_udp()).allow_ip_name_lookup(grants.sockets.is_some());
     ctx.socket_addr_check(move |address, usage| {
         let allowed = permits(&granted, address, usage);
         Box::pin(std::future::ready(allowed))
@@ -83,8 +83,11 @@ fn permits(granted: &Granted, address: SocketAddr, usage: SocketAddrUse) -> bool
     match usage {
         SocketAddrUse::TcpConnect => reaches(&granted.connect, address),
         SocketAddrUse::TcpBind => by_itself && !granted.connect.is_empty() || reaches(&granted.listen, address),
-        // The system may have chosen the port.
-        SocketAddrUse::TcpListen => granted.listen.iter().any(|range| range.has_ip(address.ip())),
+        // Where port 0 is granted the system has chosen the port.
+        SocketAddrUse::TcpListen => {
+            let chosen = SocketAddr::new(address.ip(), 0);
+            reaches(&granted.listen, address) || reaches(&granted.listen, chosen)
+        }
         SocketAddrUse::TcpAccept => !granted.listen.is_empty(),
         SocketAddrUse::UdpBind => by_itself && !granted.udp.is_empty() || reaches(&granted.udp_bind, address),
         SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => reaches(&granted.udp, address),
