@@ -97,7 +97,8 @@ async fn both_forms_of_init_are_told_apart_by_their_type() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_asks_and_is_asked_by_a_native_actor() {
-    let node = both(&SimDisk::new()).await;
+    let disk = SimDisk::new();
+    let node = both(&disk).await;
     assert_eq!(ask(&node, "p", "ask", "t|any|add|3").await.unwrap(), "8");
     assert_eq!(said(&node, "ask|p#add|4").await, "4");
     assert_eq!(said(&node, "send|p#note|hi").await, "sent");
@@ -117,6 +118,9 @@ async fn it_asks_and_is_asked_by_a_native_actor() {
         assert_eq!(denied, CallError::Refused("not permitted: needs [grants.messaging] to = [\"p\"]".to_owned()));
     }
     assert_eq!(count(&node, "loner", Kind::Denial).await, 2);
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(said(&node, "ask|p#total").await, "4");
     replayed(&node).await;
     node.close().await.unwrap();
 }
@@ -161,6 +165,9 @@ async fn an_answer_is_put_off_and_given_in_another_turn_also_after_a_power_cut()
     assert_eq!(cancelled, CallError::Refused("refused: the request was cancelled".to_owned()));
     assert_eq!(refused(&node, "respond|nothing|x").await, "not found: request nothing");
     assert_eq!(said(&node, "answer|this").await, "this", "what was answered first is the answer");
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(said(&node, "held").await, "", "each was answered once");
     replayed(&node).await;
     node.close().await.unwrap();
 }
@@ -260,7 +267,14 @@ async fn random_time_and_environment_are_what_was_granted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_ends_itself_with_its_last_words() {
-    let node = both(&SimDisk::new()).await;
+    let disk = SimDisk::new();
+    let node = both(&disk).await;
+    let fault = ask(&node, "t", "any", "shutdown-then-trap|no").await.unwrap_err();
+    assert!(matches!(fault, CallError::Faulted { .. }), "{fault}");
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(said(&node, "add|0").await, "5", "a fault takes it back");
+    replayed(&node).await;
     assert_eq!(said(&node, "shutdown|enough").await, "ends");
     while !matches!(ask(&node, "t", "any", "get").await, Err(CallError::NotFound(_))) {
         tokio::task::yield_now().await;

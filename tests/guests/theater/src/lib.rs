@@ -2,7 +2,7 @@
 //!
 //! Requests: `get` (the state, or `none`), `add` (number), `err` (text, after the state in hand was changed), `trap`, `clear`, `big` (bytes
 //! of state), `ask` and `send` (to, message to the end), `later` puts its answer off, `release` (text) gives the oldest, `cancel` gives it up, `held`
-//! lists them, `answer` (text) answers itself before it returns another. `log`, `shutdown` (data). `bytes`, `range`, `float`, `uuid`, `now`,
+//! lists them, `answer` (text) answers itself before it returns another. `log`, `shutdown`, `shutdown-then-trap` (data). `bytes`, `range`, `float`, `uuid`, `now`,
 //! `sleep`, `deadline`, `var`, `vars`, `exists`: the host's functions. What is sent is noted in the state; `release`, `ask` and `trap` are done.
 
 wit_bindgen::generate!({
@@ -172,6 +172,10 @@ fn done(state: State, id: &str, text: &str) -> Result<(State, Option<Vec<u8>>), 
         "shutdown" => {
             runtime::shutdown((!rest.is_empty()).then_some(rest.as_bytes()))?;
             "ends".to_owned()
+        }
+        "shutdown-then-trap" => {
+            runtime::shutdown(Some(rest.as_bytes()))?;
+            core::arch::wasm32::unreachable()
         }
         "bytes" => random::random_bytes(number(first)? as u32)?.iter().map(|byte| format!("{byte:02x}")).collect(),
         "range" => random::random_range(number(first)?, number(second)?)?.to_string(),
