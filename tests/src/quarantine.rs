@@ -4,16 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use troupe_log::codec::{put_str, put_u64};
-use troupe_log::{Batch, Incarnation, Kind, Options, Seq, SimDisk, Step, Table};
+use troupe_log::{Batch, Kind, Options, Seq, SimDisk, Step};
 use troupe_runtime::Error;
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
-use troupe_runtime::service::waits::WaitId;
 
-use crate::support::{
-    ask, begun, cache, count, id, node_on, options, power_cut, replay, rows, sleeping, spec, verified,
-};
+use crate::support::{ask, begun, cache, count, id, node_on, options, power_cut, replay, sleeping, spec, verified};
 
 async fn node_with(disk: &SimDisk, cache: &Path) -> Node {
     let options = NodeOptions {
@@ -109,14 +105,8 @@ async fn sleeps() -> SimDisk {
 
 /// Adds what so many starts leave in the journal that end while they resume the turn.
 fn failed_starts(disk: &SimDisk, starts: u64) {
-    failed_starts_of(disk, "sleeper", starts, |_, _| {});
-}
-
-/// The same of any actor, with more rows in the first batch.
-fn failed_starts_of(disk: &SimDisk, actor: &str, starts: u64, more: impl Fn(&mut Batch, Seq)) {
     let opened = troupe_log::open(Arc::new(disk.clone()), &Options::simulated([3; 32])).unwrap();
-    let mut tail = opened.actors[&id(actor)];
-    let before = tail.next;
+    let mut tail = opened.actors[&id("sleeper")];
     for start in 0..starts {
         let mut step = Step::new(troupe_log::Chain { next: tail.next, head: tail.head });
         step.record(Kind::Resume, |out| {
@@ -124,10 +114,7 @@ fn failed_starts_of(disk: &SimDisk, actor: &str, starts: u64, more: impl Fn(&mut
             out.push(0);
         });
         let mut batch = Batch::new();
-        batch.records(&id(actor), tail.incarnation, Some(tail.tail), &step);
-        if start == 0 {
-            more(&mut batch, before);
-        }
+        batch.records(&id("sleeper"), tail.incarnation, Some(tail.tail), &step);
         tail.tail = opened.store.append(&batch).unwrap();
         (tail.next, tail.head) = (step.chain().next, step.chain().head);
     }
@@ -232,48 +219,5 @@ async fn a_quarantined_actor_can_be_stopped_for_good() {
     assert_eq!(count(&node, "sleeper", Kind::Resume).await, 3);
     assert_eq!(node.start(spec("sleeper", "sleeper")).await.unwrap().incarnation.0, 1);
     assert_eq!(ask(&node, "sleeper", "count", "").await.unwrap(), "0", "the inbox went to the dead letters");
-    node.close().await.unwrap();
-}
-
-/// A completion that a life never consumed is nobody's once the life was given up: what it named is everybody's, from the next start on too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_completion_of_a_life_that_was_given_up_hides_nothing() {
-    let disk = SimDisk::new();
-    let node = node_on(&disk).await;
-    for name in ["writer", "taker"] {
-        node.start(crate::tuplespace::user(name)).await.unwrap();
-    }
-    let tuple: u64 = ask(&node, "writer", "do", "write|jobs|t:job").await.unwrap().parse().unwrap();
-    let (taker, take) = (id("taker"), Outgoing::new("do", &b"take-blocking|jobs|t:other|3600000"[..]));
-    let taking = begun(node.call(&taker, take)).await;
-    while count(&node, "taker", Kind::Wait).await == 0 {
-        tokio::task::yield_now().await;
-    }
-    node.sync().await.unwrap();
-    let next = node.actor(&taker).await.unwrap().next;
-    drop(taking);
-    let disk = power_cut(node, &disk);
-    // The wait is its newest record. The power went when it had been served, and again at each start since.
-    failed_starts_of(&disk, "taker", 3, |batch, end| {
-        assert_eq!(end, next);
-        let wait = WaitId { actor: id("taker"), incarnation: Incarnation(0), seq: Seq(end.0 - 1) };
-        let mut completion = vec![1, 1];
-        put_str(&mut completion, "default/jobs");
-        put_u64(&mut completion, tuple);
-        batch.put(Table::COMPLETIONS, &wait.key(), &completion);
-    });
-    let node = node_on(&disk).await;
-    while node.actor(&taker).await.unwrap().status != "quarantined" {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(ask(&node, "writer", "do", "count|jobs|t:job").await.unwrap(), "0", "held until an operator decides");
-    node.start_fresh(crate::tuplespace::user("taker")).await.unwrap();
-    assert_eq!(ask(&node, "writer", "do", "count|jobs|t:job").await.unwrap(), "1");
-    let disk = power_cut(node, &disk);
-    let node = node_on(&disk).await;
-    assert_eq!(ask(&node, "writer", "do", "count|jobs|t:job").await.unwrap(), "1", "at the next start, too");
-    assert_eq!(rows(&node, &disk, Table::COMPLETIONS, b"").await, 0, "and its row is gone");
-    assert!(ask(&node, "taker", "do", "take|jobs|t:job").await.unwrap().contains("job"));
-    replay(&node, "taker", "tuples").await.unwrap();
     node.close().await.unwrap();
 }
