@@ -361,7 +361,7 @@ impl Recorder {
             }
             seq = self.cursor.as_mut().and_then(Cursor::peek).map_or(seq, |record| record.seq);
         } else if tag != entry.tag || expected != params {
-            let expected = self.shown(tag, expected);
+            let expected = self.registry.call(tag, &self.secrets.masked(expected));
             return Err(self.differs(seq, entry, params, expected).into());
         }
         self.crossed = seq;
@@ -397,10 +397,6 @@ impl Recorder {
             EXIT => Err(Exit { code: i32::decode(&mut input)? }.into()),
             _ => Err(RecordedTrap(input.str()?.to_owned()).into()),
         }
-    }
-
-    pub(super) fn registry(&self) -> &Registry {
-        &self.registry
     }
 
     /// The records of the turn, and how far they were compared.
