@@ -246,7 +246,7 @@ fn an_unknown_key_names_the_nearest_the_file_and_the_place() {
             with("[grants]\ntuplespaces = true"),
             "troupe.toml:5:1: unknown key `tuplespaces` in [grants]; the nearest known key is `tuplespace`",
         ),
-        (with("[grants.clocks]\nwall = true"), "unknown key `wall` in [grants.clocks]; nothing is known there"),
+        (with("[grants.logging]\nwall = true"), "unknown key `wall` in [grants.logging]; nothing is known there"),
     ];
     for (text, start) in cases {
         let message = error(&text);
