@@ -445,7 +445,9 @@ fn cross_derived<P: Params, R: Recordable>(
             Recalled::Outcome(range) => {
                 let recorded: (Derived,) = guest.recorder.decode(range)?;
                 if recorded.0.next != guest.recorder.crossed {
-                    return Err(otherwise(entry, &recorded.0, &Derived { next: guest.recorder.crossed, ..recorded.0 }).into());
+                    return Err(
+                        otherwise(entry, &recorded.0, &Derived { next: guest.recorder.crossed, ..recorded.0 }).into()
+                    );
                 }
                 let past = guest.past(recorded.0.next)?;
                 let result = derive(guest, params, &past)?;

@@ -126,10 +126,8 @@ impl Contract {
 
     /// True if it is a command, to be run, and nothing else.
     pub fn is_command(&self) -> bool {
-        let other = self.behaviors.takes_messages()
-            || self.theater.is_some()
-            || self.http.is_there()
-            || !self.typed.is_empty();
+        let other =
+            self.behaviors.takes_messages() || self.theater.is_some() || self.http.is_there() || !self.typed.is_empty();
         self.command.is_there() && !other
     }
 

@@ -29,7 +29,11 @@ recordable_record!(Entry { seq, kind, head });
 
 /// Registers the interface.
 pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
-    boundary.interface("troupe:journal/records@0.1.0")?.func_derived("newest", ("journal", |grants| grants.journal), newest)?;
+    boundary.interface("troupe:journal/records@0.1.0")?.func_derived(
+        "newest",
+        ("journal", |grants| grants.journal),
+        newest,
+    )?;
     Ok(())
 }
 

@@ -135,7 +135,8 @@ impl Replay {
                 Item::Turn(turn) => return Ok(Ok(Some(turn))),
                 Item::Other { seq, kind: Some(Kind::Change), body } => self.player.change(seq, &body)?,
                 Item::Other { seq, kind: Some(Kind::Upgrade), body } if !self.in_force.is_empty() => {
-                    let upgrade = body::Upgrade::decode(&body).map_err(|error| Error::Unreplayable { why: error.to_string() })?;
+                    let upgrade =
+                        body::Upgrade::decode(&body).map_err(|error| Error::Unreplayable { why: error.to_string() })?;
                     if upgrade.carried == body::Carried::Replayed {
                         // The new component's state is that of the journal replayed, not of the fork.
                         return Ok(Err(format!("record {seq} upgrades it by a replay of the journal as it is")));
