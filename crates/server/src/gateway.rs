@@ -122,6 +122,9 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     if chain.is_empty() {
         return Err(bad(certificate, "there is no certificate in it".to_owned()));
     }
+    if chain.is_empty() {
+        return Err(bad(certificate, "no certificate found".to_owned()));
+    }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret);
     let mut config = config.map_err(|error| bad(certificate, error.to_string()))?;
