@@ -120,7 +120,7 @@ fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
     let chain = CertificateDer::pem_file_iter(certificate).map_err(|error| bad(certificate, error.to_string()))?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(|error| bad(certificate, error.to_string()))?;
     if chain.is_empty() {
-        return Err(bad(certificate, "there is no certificate in it".to_owned()));
+        return Err(bad(certificate, "no certificate found".to_owned()));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, secret);

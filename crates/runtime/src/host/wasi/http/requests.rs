@@ -96,7 +96,10 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Extra::default().value(),
             |guest: &mut Guest, (request, scheme): (Request, Option<Scheme>)| -> wasmtime::Result<Done> {
                 let right = scheme.as_ref().is_none_or(|scheme| {
-                    scheme.as_str().len() <= MAX_TEXT && http::uri::Scheme::try_from(scheme.as_str()).is_ok()
+                    let text = scheme.as_str();
+                    text.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && text.len() <= MAX_TEXT
+                        && http::uri::Scheme::try_from(text).is_ok()
                 });
                 Ok((set(right, &mut guest.table.get_mut(&request)?.scheme, scheme),))
             },
