@@ -292,6 +292,23 @@ async fn what_a_client_sends_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_ends_with_the_life_that_had_it() {
+    let (node, _disk, gateway) = served(web("/app")).await;
+    assert_eq!(get(&gateway, "/app/count").await.0, 200);
+    node.stop(&id("web"), "gone").await.unwrap();
+    assert_eq!(get(&gateway, "/app/count").await.0, 404);
+    assert!(node.route("/app/count").is_none());
+    node.start_fresh(web("/app")).await.unwrap();
+    assert_eq!(get(&gateway, "/app/count").await, (200, "1".to_owned()));
+    let mut bare = web("/app");
+    bare.http = None;
+    node.start_fresh(bare).await.unwrap();
+    assert!(node.route("/app/count").is_none(), "the new life has no route");
+    gateway.close().await;
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cannot_answer_now_is_a_503_and_who_is_late_a_504() {
     let (node, _disk, gateway) = served(web("/")).await;
     node.stop(&id("web"), "gone").await.unwrap();

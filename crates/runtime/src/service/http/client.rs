@@ -61,6 +61,14 @@ pub struct Prepared {
     pub body: Option<(Vec<u8>, Option<Entries>)>,
 }
 
+impl Prepared {
+    /// Bytes that its head holds.
+    pub fn size(&self) -> u64 {
+        let texts = [self.authority.len(), self.host.len(), self.path.len(), self.method.as_str().len()];
+        fields::size(&self.headers) + texts.iter().sum::<usize>() as u64
+    }
+}
+
 /// How it may be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
@@ -96,6 +104,8 @@ pub struct Sending {
     pub terms: Terms,
     /// One of the actor's exchanges, while it lasts. None in replay.
     pub place: Option<Charge>,
+    /// What it takes of the actor's budget, until its exchange is over.
+    pub held: Vec<Charge>,
     reply: oneshot::Sender<Arrival>,
 }
 
@@ -103,7 +113,7 @@ impl Sending {
     /// A request, and where its response comes.
     pub fn new(request: Prepared, terms: Terms) -> (Sending, oneshot::Receiver<Arrival>) {
         let (reply, coming) = oneshot::channel();
-        (Sending { request, terms, place: None, reply }, coming)
+        (Sending { request, terms, place: None, held: Vec::new(), reply }, coming)
     }
 
     /// It is not sent.
@@ -114,18 +124,20 @@ impl Sending {
     /// It was sent in an earlier life.
     pub fn recall(self) {
         let (reply, _) = oneshot::channel();
-        let again = Sending { reply, place: None, request: self.request, terms: self.terms };
+        let again = Sending { reply, place: None, held: self.held, request: self.request, terms: self.terms };
         let _ = self.reply.send(Arrival::Recalled(Box::new(again)));
     }
 
     /// The same request on a new way.
     pub fn again(self) -> (Sending, oneshot::Receiver<Arrival>) {
-        Sending::new(self.request, self.terms)
+        let (mut sending, coming) = Sending::new(self.request, self.terms);
+        sending.held = self.held;
+        (sending, coming)
     }
 
     /// Sends it, once the gate is open. Ends early when nobody waits for the response any more.
     pub fn start(self, node: Arc<dyn Services>, gate: Gate) {
-        let Sending { request, terms, place, mut reply } = self;
+        let Sending { request, terms, place, held, mut reply } = self;
         tokio::spawn(async move {
             let exchanged = async {
                 let opened = gate.open(&**node.store()).await;
@@ -147,7 +159,7 @@ impl Sending {
                 }
                 Err(error) => drop(reply.send(Arrival::Response(Box::new(Err(error))))),
             }
-            drop(place);
+            drop((place, held));
         });
     }
 }

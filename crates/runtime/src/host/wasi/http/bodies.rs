@@ -136,7 +136,10 @@ async fn finish_live(guest: &mut Guest, (body, trailers): Finish) -> wasmtime::R
             return Ok((Err(error),));
         }
         match writing.waiting.take() {
-            Some(sending) => (sending, writing.whole()),
+            Some(mut sending) => {
+                sending.held.push(writing.hand_on());
+                (sending, writing.whole())
+            }
             None => return Ok((Ok(()),)),
         }
     };

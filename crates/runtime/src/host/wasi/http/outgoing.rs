@@ -127,7 +127,12 @@ async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result
             return Ok((Err(error),));
         }
     };
+    let mut head = guest.http.values.charge();
+    if head.add(prepared.size()).is_err() {
+        return Ok((Err(ErrorCode::HttpRequestHeaderSectionSize(None)),));
+    }
     let (mut sending, coming) = Sending::new(prepared, terms);
+    sending.held.push(head);
     if let Some(body) = request.body {
         let mut writing = body.lock();
         if !writing.is_over() {
@@ -136,7 +141,10 @@ async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result
             return Ok((Ok(guest.table.push(FutureResponse::Coming(coming))?),));
         }
         match writing.whole() {
-            Ok(whole) => sending.request.body = Some(whole),
+            Ok(whole) => {
+                sending.request.body = Some(whole);
+                sending.held.push(writing.hand_on());
+            }
             Err(error) => return Ok((Err(error),)),
         }
     }
