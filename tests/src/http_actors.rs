@@ -274,6 +274,12 @@ async fn what_a_client_sends_is_bounded() {
     let many = raw(&format!("GET / HTTP/1.1\r\nhost: here\r\n{}\r\n", "x: y\r\n".repeat(200))).await;
     assert!(many.starts_with("HTTP/1.1 431"), "{many}");
     assert_eq!(raw("").await, "", "who says nothing is not waited for");
+    assert_eq!(raw("P").await, "", "nor who may yet speak HTTP/2");
+    assert_eq!(raw("PRI * HTTP/2.0\r\n\r\nSM").await, "");
+    for hosts in ["", "host: here\r\nhost: there\r\n"] {
+        let bad = raw(&format!("GET /count HTTP/1.1\r\nconnection: close\r\n{hosts}\r\n")).await;
+        assert!(bad.starts_with("HTTP/1.1 400"), "{bad}");
+    }
     let slow_head = raw("GET / HTTP/1.1\r\nhost:").await;
     assert!(slow_head.is_empty() || slow_head.starts_with("HTTP/1.1 408"), "{slow_head}");
     let slow_body = raw("POST /echo HTTP/1.1\r\nhost: here\r\ncontent-length: 5\r\n\r\nab").await;
@@ -281,6 +287,23 @@ async fn what_a_client_sends_is_bounded() {
     let broken = raw("nonsense\r\n\r\n").await;
     assert!(broken.starts_with("HTTP/1.1 400"), "{broken}");
     replayed(&node).await;
+    gateway.close().await;
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_ends_with_the_life_that_had_it() {
+    let (node, _disk, gateway) = served(web("/app")).await;
+    assert_eq!(get(&gateway, "/app/count").await.0, 200);
+    node.stop(&id("web"), "gone").await.unwrap();
+    assert_eq!(get(&gateway, "/app/count").await.0, 404);
+    assert!(node.route("/app/count").is_none());
+    node.start_fresh(web("/app")).await.unwrap();
+    assert_eq!(get(&gateway, "/app/count").await, (200, "1".to_owned()));
+    let mut bare = web("/app");
+    bare.http = None;
+    node.start_fresh(bare).await.unwrap();
+    assert!(node.route("/app/count").is_none(), "the new life has no route");
     gateway.close().await;
     node.close().await.unwrap();
 }

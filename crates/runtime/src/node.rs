@@ -404,7 +404,7 @@ impl Node {
             }
         };
         let (sender, begun) = oneshot::channel();
-        if spec.http.is_some() {
+        if spec.http.is_some() || last.as_ref().is_some_and(|last| last.config.http.is_some()) {
             self.core.routes.forget();
         }
         self.core.schedule_begin(cell.clone(), sender, false);
@@ -466,6 +466,7 @@ impl Node {
         let status = match last {
             None if !ended => {
                 self.core.actors.write().remove(&cell.id);
+                self.core.routes.forget();
                 return;
             }
             Some(last) if !ended => {
@@ -477,6 +478,7 @@ impl Node {
             }
             _ => Status::Stopped(String::new()),
         };
+        self.core.routes.forget();
         match status {
             Status::Ready if cell.mailbox.wake() => self.core.schedule(cell.clone()),
             Status::Ready => {}

@@ -16,15 +16,15 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HeaderValue, RETRY_AFTER, TRAILER};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, RETRY_AFTER, TRAILER};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -79,8 +79,11 @@ pub struct Gateway {
     task: JoinHandle<()>,
 }
 
-/// Fields of a head; hyper answers 431 to more.
+/// Fields of a head; more are a 431.
 const MAX_FIELDS: usize = 128;
+
+/// What a client of HTTP/2 begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl Gateway {
     /// Listens and serves the actors of a node.
@@ -138,6 +141,8 @@ struct Door {
 async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
     let most = door.options.max_connections;
     let places = Arc::new(Semaphore::new(most));
+    // Whoever aborts this task ends them, too.
+    let mut connections = JoinSet::new();
     loop {
         let place = tokio::select! {
             place = places.clone().acquire_owned() => place,
@@ -155,7 +160,8 @@ async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Rece
         // Without it small answers wait for the acknowledgment of the one before.
         let _ = stream.set_nodelay(true);
         let (door, stopped) = (door.clone(), stopped.clone());
-        tokio::spawn(async move {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
             match &door.tls {
                 None => connection(stream, &door, stopped).await,
                 Some(tls) => {
@@ -168,9 +174,7 @@ async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Rece
         });
     }
     drop(listener);
-    // Each connection holds a place to its end.
-    let all = u32::try_from(most).unwrap_or(u32::MAX);
-    let _ = places.acquire_many(all).await;
+    while connections.join_next().await.is_some() {}
 }
 
 async fn stop_of(stopped: &mut watch::Receiver<bool>) {
@@ -230,10 +234,22 @@ impl Door {
     }
 
     async fn ask(&self, request: Request<Incoming>) -> Result<http::Response, (StatusCode, &'static str)> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let path = head.uri.path_and_query().map_or("", |path| path.as_str());
         if !path.starts_with('/') && path != "*" {
             return Err((StatusCode::BAD_REQUEST, "not a request for a path\n"));
+        }
+        if head.headers.len() > MAX_FIELDS {
+            return Err((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too many fields\n"));
+        }
+        let hosts = head.headers.get_all(HOST).iter().count();
+        if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
+            return Err((StatusCode::BAD_REQUEST, "not one host\n"));
+        }
+        if let Some(authority) = head.uri.authority() {
+            // Where both are there, the field says nothing (RFC 9112, 3.2.2).
+            let host = HeaderValue::from_str(authority.as_str());
+            head.headers.insert(HOST, host.map_err(|_| (StatusCode::BAD_REQUEST, "not a host\n"))?);
         }
         let (actor, payload) =
             self.node.route(head.uri.path()).ok_or((StatusCode::NOT_FOUND, "nothing is served here\n"))?;
@@ -260,7 +276,9 @@ impl Door {
         let message = Outgoing::new(request.message_type(), request.encode()).timeout(self.options.timeout);
         match self.node.call(&actor, message).await {
             Ok(answer) => http::Response::decode(&answer)
-                .map_err(|_| (StatusCode::BAD_GATEWAY, "the actor's answer is no response\n")),
+                .ok()
+                .filter(|response| (200..600).contains(&response.status))
+                .ok_or((StatusCode::BAD_GATEWAY, "the actor's answer is no response\n")),
             Err(error) => {
                 tracing::debug!(%actor, %error, "a request was not answered");
                 Err(of_error(&error))
@@ -284,7 +302,12 @@ fn of_error(error: &CallError) -> (StatusCode, &'static str) {
 }
 
 fn of_actor(response: http::Response, head: bool) -> Response<Gathered> {
-    let http::Response { status, headers, body, trailers } = response;
+    let http::Response { status, headers, mut body, mut trailers } = response;
+    let length = body.len();
+    // No version of HTTP has a body behind these.
+    if head || matches!(status, 204 | 205 | 304) {
+        (body, trailers) = (Vec::new(), None);
+    }
     let names = trailers.as_ref().map(|trailers| {
         let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
         names.join(", ")
@@ -295,6 +318,8 @@ fn of_actor(response: http::Response, head: bool) -> Response<Gathered> {
     // The length is that of the body that is there; only the answer to HEAD may speak of another.
     if !head {
         made.headers_mut().remove(CONTENT_LENGTH);
+    } else if length > 0 && !made.headers().contains_key(CONTENT_LENGTH) {
+        made.headers_mut().insert(CONTENT_LENGTH, length.into());
     }
     // Only what is announced is sent.
     if let Some(names) = names
@@ -311,12 +336,13 @@ struct Patient<S> {
     patience: Duration,
     waits: Pin<Box<Sleep>>,
     waiting: bool,
-    silent: bool,
+    /// Bytes of the preface that came, until it is whole or something else came.
+    begun: Option<usize>,
 }
 
 impl<S> Patient<S> {
     fn new(stream: S, patience: Duration) -> Patient<S> {
-        Patient { stream, patience, waits: Box::pin(tokio::time::sleep(patience)), waiting: false, silent: true }
+        Patient { stream, patience, waits: Box::pin(tokio::time::sleep(patience)), waiting: false, begun: Some(0) }
     }
 
     fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -337,13 +363,14 @@ impl<S> Patient<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, into);
-        if !self.silent {
-            return read;
-        }
-        // Until the first byte nobody else counts the time; nothing is written before it.
+        let Some(begun) = self.begun else { return read };
+        // Until it is clear which HTTP it is nobody else counts the time; nothing is written before that.
         if read.is_ready() {
-            self.silent = false;
+            let (came, rest) = (&into.filled()[before..], &PREFACE[begun..]);
+            let begins = !came.is_empty() && came.len() < rest.len() && rest.starts_with(came);
+            self.begun = begins.then_some(begun + came.len());
             return read;
         }
         self.waits.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))

@@ -98,7 +98,7 @@ pub struct Extra<P, R> {
     /// The interface's own error for a resource that did not survive recovery.
     lost: Option<fn(&mut Guest) -> Result<R>>,
     /// The interface's own error for an effect whose outcome is unknown after a crash.
-    unknown: Option<fn(&mut Guest) -> Result<R>>,
+    unknown: Option<fn(&mut Guest, &P) -> Result<R>>,
     /// Makes what it returned again after a crash.
     renew: Option<Renew<P>>,
     /// Decides the class of one call where it depends on the arguments.
@@ -137,7 +137,7 @@ impl<P, R> Extra<P, R> {
         self
     }
     /// The answer when a crash hid the outcome; without it, a trap.
-    pub fn unknown(mut self, f: fn(&mut Guest) -> Result<R>) -> Self {
+    pub fn unknown(mut self, f: fn(&mut Guest, &P) -> Result<R>) -> Self {
         self.unknown = Some(f);
         self
     }
@@ -530,9 +530,10 @@ async fn cross_async<P: Params, R: Outcome>(
                 open = Some((Kind::Wake, seq));
             }
             Recalled::OpenIntent(seq) => {
-                if effect == Effect::Once {
+                // Only what is surely repeatable now is done again, whatever it was then.
+                if effect != Effect::Repeatable {
                     let mut result = match function.extra.unknown {
-                        Some(unknown) => unknown(guest),
+                        Some(unknown) => unknown(guest, &params),
                         None => Err(wasmtime::Error::msg("a crash hid the outcome of this call")),
                     };
                     guest.recorder.answer(Kind::Outcome, seq, &mut result);

@@ -275,8 +275,8 @@ impl Core {
 
     /// A new life of the same actor: from init, with its inbox, keys and timers.
     pub(crate) fn renew(&self, cell: &Arc<Cell>) -> Result<()> {
-        let mut life = cell.life.lock();
-        crate::node::renew(&mut life);
+        crate::node::renew(&mut cell.life.lock());
+        self.route_changed(cell);
         Ok(())
     }
 
@@ -285,6 +285,14 @@ impl Core {
         self.count_child(cell.life.lock().entry.parent.as_ref(), false);
         if cell.life.lock().config.mode == Mode::Off {
             self.actors.write().remove(&cell.id);
+        }
+        self.route_changed(cell);
+    }
+
+    /// The life of an actor began or ended: who is served on a route is looked up again.
+    fn route_changed(&self, cell: &Cell) {
+        if cell.life.lock().config.http.is_some() {
+            self.routes.forget();
         }
     }
 

@@ -61,7 +61,7 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
 
 /// What is said where the descriptor, or the outcome, is lost.
 fn answers<P, T>() -> Extra<P, Answer<T>> {
-    Extra::default().lost(|_| Ok((Err(ErrorCode::BadDescriptor),))).unknown(|_| Ok((Err(ErrorCode::Io),)))
+    Extra::default().lost(|_| Ok((Err(ErrorCode::BadDescriptor),))).unknown(|_, _| Ok((Err(ErrorCode::Io),)))
 }
 
 /// The answer to a change by `fd`; a refusal because of the grant is a denial.

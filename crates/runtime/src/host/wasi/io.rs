@@ -185,7 +185,7 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
 
 fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
     fn answers<P, T>() -> Extra<P, Answer<T>> {
-        Extra::default().lost(|guest| types::broken(guest, LOST)).unknown(|guest| types::broken(guest, UNKNOWN))
+        Extra::default().lost(|guest| types::broken(guest, LOST)).unknown(|guest, _| types::broken(guest, UNKNOWN))
     }
     fn contents() -> Extra<(Output, Vec<u8>), Answer<()>> {
         answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(

@@ -24,6 +24,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation()
         || (a == 192 && b == 88 && c == 99) // 6to4 relays
         || (a == 198 && (18..20).contains(&b)) // benchmarks
+        || address == Ipv4Addr::new(168, 63, 129, 16) // the host of a cloud's machines
         || a >= 224) // multicast, reserved, broadcast
 }
 
@@ -64,6 +65,7 @@ mod tests {
             "198.18.0.1",
             "198.51.100.1",
             "203.0.113.1",
+            "168.63.129.16",
             "224.0.0.1",
             "240.0.0.1",
             "255.255.255.255",

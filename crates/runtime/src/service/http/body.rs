@@ -113,6 +113,12 @@ impl Writing {
         }
     }
 
+    /// What its bytes take of the budget, for whoever takes them.
+    pub fn hand_on(&mut self) -> Charge {
+        let empty = self.charge.other();
+        std::mem::replace(&mut self.charge, empty)
+    }
+
     /// Bytes and trailers, once it is finished.
     pub fn whole(&mut self) -> Result<(Vec<u8>, Option<Entries>), ErrorCode> {
         match &mut self.end {

@@ -4,7 +4,7 @@
 //! ([`super::address`]). Each phase has its time, in node time; the response's body is read no faster than the actor reads it,
 //! and no further than its limit.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
@@ -37,6 +37,8 @@ use crate::boundary::Services;
 const MAX_HEAD: usize = 64 << 10;
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
+/// Look-ups of names at one time; each holds a thread to its end, also when nobody waits for it any more.
+static LOOK_UPS: Semaphore = Semaphore::const_new(32);
 
 /// A request that is ready to be sent.
 #[derive(Clone, Debug)]
@@ -57,6 +59,14 @@ pub struct Prepared {
     pub headers: Entries,
     /// All of it; none if it has no body.
     pub body: Option<(Vec<u8>, Option<Entries>)>,
+}
+
+impl Prepared {
+    /// Bytes that its head holds.
+    pub fn size(&self) -> u64 {
+        let texts = [self.authority.len(), self.host.len(), self.path.len(), self.method.as_str().len()];
+        fields::size(&self.headers) + texts.iter().sum::<usize>() as u64
+    }
 }
 
 /// How it may be sent.
@@ -94,6 +104,8 @@ pub struct Sending {
     pub terms: Terms,
     /// One of the actor's exchanges, while it lasts. None in replay.
     pub place: Option<Charge>,
+    /// What it takes of the actor's budget, until its exchange is over.
+    pub held: Vec<Charge>,
     reply: oneshot::Sender<Arrival>,
 }
 
@@ -101,7 +113,7 @@ impl Sending {
     /// A request, and where its response comes.
     pub fn new(request: Prepared, terms: Terms) -> (Sending, oneshot::Receiver<Arrival>) {
         let (reply, coming) = oneshot::channel();
-        (Sending { request, terms, place: None, reply }, coming)
+        (Sending { request, terms, place: None, held: Vec::new(), reply }, coming)
     }
 
     /// It is not sent.
@@ -112,18 +124,20 @@ impl Sending {
     /// It was sent in an earlier life.
     pub fn recall(self) {
         let (reply, _) = oneshot::channel();
-        let again = Sending { reply, place: None, request: self.request, terms: self.terms };
+        let again = Sending { reply, place: None, held: self.held, request: self.request, terms: self.terms };
         let _ = self.reply.send(Arrival::Recalled(Box::new(again)));
     }
 
     /// The same request on a new way.
     pub fn again(self) -> (Sending, oneshot::Receiver<Arrival>) {
-        Sending::new(self.request, self.terms)
+        let (mut sending, coming) = Sending::new(self.request, self.terms);
+        sending.held = self.held;
+        (sending, coming)
     }
 
     /// Sends it, once the gate is open. Ends early when nobody waits for the response any more.
     pub fn start(self, node: Arc<dyn Services>, gate: Gate) {
-        let Sending { request, terms, place, mut reply } = self;
+        let Sending { request, terms, place, held, mut reply } = self;
         tokio::spawn(async move {
             let exchanged = async {
                 let opened = gate.open(&**node.store()).await;
@@ -145,7 +159,7 @@ impl Sending {
                 }
                 Err(error) => drop(reply.send(Arrival::Response(Box::new(Err(error))))),
             }
-            drop(place);
+            drop((place, held));
         });
     }
 }
@@ -178,7 +192,7 @@ type Exchanged = (u16, Entries, Incoming, Connection);
 
 async fn exchange(node: &dyn Services, request: Prepared, terms: Terms) -> Result<Exchanged, ErrorCode> {
     let connecting = async {
-        let stream = connect(&request, terms.private).await?;
+        let stream = connect(node, &request, terms).await?;
         if !request.tls {
             return handshake(stream).await;
         }
@@ -199,31 +213,51 @@ async fn exchange(node: &dyn Services, request: Prepared, terms: Terms) -> Resul
 }
 
 /// Connects to the first address that is allowed and answers.
-async fn connect(request: &Prepared, private: bool) -> Result<TcpStream, ErrorCode> {
+async fn connect(node: &dyn Services, request: &Prepared, terms: Terms) -> Result<TcpStream, ErrorCode> {
     let addresses: Vec<SocketAddr> = match request.host.parse::<IpAddr>() {
         Ok(address) => vec![(address, request.port).into()],
-        Err(_) => {
-            let found = tokio::net::lookup_host((request.host.as_str(), request.port)).await;
-            let unknown = |text: String| ErrorCode::DnsError(DnsErrorPayload { rcode: Some(text), info_code: None });
-            found.map_err(|error| unknown(error.to_string()))?.take(MAX_ADDRESSES).collect()
-        }
+        Err(_) => look_up(request.host.clone(), request.port).await?,
     };
     let mut failed = ErrorCode::DestinationNotFound;
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for address in addresses {
-        if !private && !is_public(address.ip()) {
+        // One that does not answer leaves time for those behind it.
+        let time = terms.connect / left.max(1);
+        left = left.saturating_sub(1);
+        if !terms.private && !is_public(address.ip()) {
             failed = ErrorCode::DestinationIpProhibited;
             continue;
         }
-        match TcpStream::connect(address).await {
+        let connecting = async { TcpStream::connect(address).await.map_err(|error| of_io(&error)) };
+        match within(node, time, ErrorCode::ConnectionTimeout, connecting).await {
             Ok(stream) => {
+                // Under its own public address this machine is as closed as under the others.
+                let own = |address: SocketAddr| stream.local_addr().is_ok_and(|own| own.ip() == address.ip());
+                if !terms.private && own(address) {
+                    failed = ErrorCode::DestinationIpProhibited;
+                    continue;
+                }
                 // Without it a small request waits for the acknowledgment of the one before.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Err(error) => failed = of_io(&error),
+            Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+/// The first addresses of a name. Waits while too many look-ups are under way.
+async fn look_up(host: String, port: u16) -> Result<Vec<SocketAddr>, ErrorCode> {
+    let unknown = |text: String| ErrorCode::DnsError(DnsErrorPayload { rcode: Some(text), info_code: None });
+    let place = LOOK_UPS.acquire().await.map_err(|error| unknown(error.to_string()))?;
+    let found = tokio::task::spawn_blocking(move || {
+        let found = (host.as_str(), port).to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect());
+        drop(place);
+        found
+    });
+    let found: std::io::Result<Vec<SocketAddr>> = found.await.map_err(|error| unknown(error.to_string()))?;
+    found.map_err(|error| unknown(error.to_string()))
 }
 
 type Sender = hyper::client::conn::http1::SendRequest<Gathered>;
@@ -244,6 +278,8 @@ fn to_hyper(request: Prepared) -> Result<http::Request<Gathered>, ErrorCode> {
     let Prepared { method, authority, path, headers, body, .. } = request;
     let method = http::Method::from_bytes(method.as_str().as_bytes());
     let method = method.map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
+    let changes = matches!(method, http::Method::POST | http::Method::PUT | http::Method::PATCH);
+    let length = body.as_ref().map(|(bytes, _)| bytes.len()).or(changes.then_some(0));
     let mut made = http::Request::builder().method(method).uri(path);
     if let Some(all) = made.headers_mut() {
         *all = fields::to_map(&headers);
@@ -251,13 +287,16 @@ fn to_hyper(request: Prepared) -> Result<http::Request<Gathered>, ErrorCode> {
         all.insert(header::HOST, host);
         all.insert(header::CONNECTION, HeaderValue::from_static("close, te"));
         all.insert(header::TE, HeaderValue::from_static("trailers"));
+        // The length is that of the body which is there.
+        all.remove(header::CONTENT_LENGTH);
         if let Some((_, Some(trailers))) = &body {
-            // The length is that of chunks now, and only what is announced is sent.
-            all.remove(header::CONTENT_LENGTH);
+            // It is sent in chunks, and only what is announced is sent.
             let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
             if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
                 all.insert(header::TRAILER, names);
             }
+        } else if let Some(length) = length.filter(|length| changes || *length > 0) {
+            all.insert(header::CONTENT_LENGTH, length.into());
         }
     }
     made.body(Gathered::new(body)).map_err(|_| ErrorCode::HttpRequestUriInvalid)

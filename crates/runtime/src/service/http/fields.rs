@@ -171,7 +171,7 @@ impl Fields {
     pub fn content_length(&self) -> Result<Option<u64>, ()> {
         let mut found = None;
         for value in self.get("content-length") {
-            let number = std::str::from_utf8(&value).ok().and_then(|text| text.trim().parse::<u64>().ok()).ok_or(())?;
+            let number = std::str::from_utf8(&value).ok().and_then(length).ok_or(())?;
             if found.is_some_and(|other| other != number) {
                 return Err(());
             }
@@ -179,6 +179,12 @@ impl Fields {
         }
         Ok(found)
     }
+}
+
+/// A length: digits alone.
+fn length(text: &str) -> Option<u64> {
+    let digits = text.trim();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// As hyper wants them. What is no field there is left out; those of [`Fields`] all are.
@@ -259,7 +265,9 @@ mod tests {
         assert_eq!(some.content_length(), Ok(Some(5)));
         some.append("content-length".into(), b"6".to_vec()).unwrap();
         assert_eq!(some.content_length(), Err(()));
-        some.set("content-length", vec![b"-1".to_vec()]).unwrap();
-        assert_eq!(some.content_length(), Err(()));
+        for bad in ["-1", "+0", "", "1 2"] {
+            some.set("content-length", vec![bad.into()]).unwrap();
+            assert_eq!(some.content_length(), Err(()), "{bad}");
+        }
     }
 }

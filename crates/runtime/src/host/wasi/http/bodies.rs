@@ -52,7 +52,7 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Once,
             Extra::default()
                 .class(|guest, (body, _): &Finish| class_of_finish(guest, body))
-                .unknown(|_| Ok((Err(ErrorCode::unknown()),)))
+                .unknown(unknown_finish)
                 .replayed(replayed_finish),
             async |guest: &mut Guest, finish: Finish| finish_live(guest, finish).await,
         )?
@@ -136,7 +136,10 @@ async fn finish_live(guest: &mut Guest, (body, trailers): Finish) -> wasmtime::R
             return Ok((Err(error),));
         }
         match writing.waiting.take() {
-            Some(sending) => (sending, writing.whole()),
+            Some(mut sending) => {
+                sending.held.push(writing.hand_on());
+                (sending, writing.whole())
+            }
             None => return Ok((Ok(()),)),
         }
     };
@@ -144,6 +147,13 @@ async fn finish_live(guest: &mut Guest, (body, trailers): Finish) -> wasmtime::R
     sending.request.body = whole.ok();
     super::outgoing::start(guest, *sending)?;
     Ok((Ok(()),))
+}
+
+/// Whether it left is unknown: nothing is sent, and who waits for the response hears of it.
+fn unknown_finish(guest: &mut Guest, finish: &Finish) -> wasmtime::Result<Finished> {
+    let finished = (Err(ErrorCode::unknown()),);
+    replayed_finish(guest, finish, &finished);
+    Ok(finished)
 }
 
 /// What was handed over before is sent now, or was in an earlier life.

@@ -29,7 +29,11 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         Effect::Once,
         Extra::default()
             .class(|guest, handle: &Handle| class(guest, handle))
-            .unknown(|_| Ok((Err(ErrorCode::unknown()),)))
+            .unknown(|guest, handle| {
+                let handled = (Err(ErrorCode::unknown()),);
+                replayed(guest, handle, &handled);
+                Ok(handled)
+            })
             .replayed(replayed),
         async |guest: &mut Guest, handle: Handle| live(guest, handle).await,
     )?;
@@ -65,12 +69,7 @@ fn prepare(
     let text = request.authority.clone().ok_or(ErrorCode::HttpRequestUriInvalid)?;
     let authority = Authority::try_from(text.as_str()).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
     let usual = if tls { 443 } else { 80 };
-    // A colon without a number behind it is no port.
-    let port = match authority.port() {
-        Some(port) => port.as_u16(),
-        None if text.ends_with(':') => return Err(ErrorCode::HttpRequestUriInvalid),
-        None => usual,
-    };
+    let port = port(&text, authority.host(), usual).ok_or(ErrorCode::HttpRequestUriInvalid)?;
     if !grant.allows(request.method.as_str(), authority.host(), port, port == usual) {
         return Err(ErrorCode::HttpRequestDenied);
     }
@@ -101,6 +100,18 @@ fn prepare(
     Ok((prepared, terms))
 }
 
+/// The port of an authority that begins with its host: digits behind a colon, or the usual one. Nobody may be named before it.
+fn port(authority: &str, host: &str, usual: u16) -> Option<u16> {
+    match authority.strip_prefix(host)? {
+        "" => Some(usual),
+        rest => {
+            let digits = rest.strip_prefix(':')?;
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok())?
+        }
+    }
+}
+
 async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result<Handled> {
     let options = match options {
         Some(options) => guest.table.delete(options)?,
@@ -116,7 +127,12 @@ async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result
             return Ok((Err(error),));
         }
     };
+    let mut head = guest.http.values.charge();
+    if head.add(prepared.size()).is_err() {
+        return Ok((Err(ErrorCode::HttpRequestHeaderSectionSize(None)),));
+    }
     let (mut sending, coming) = Sending::new(prepared, terms);
+    sending.held.push(head);
     if let Some(body) = request.body {
         let mut writing = body.lock();
         if !writing.is_over() {
@@ -125,7 +141,10 @@ async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result
             return Ok((Ok(guest.table.push(FutureResponse::Coming(coming))?),));
         }
         match writing.whole() {
-            Ok(whole) => sending.request.body = Some(whole),
+            Ok(whole) => {
+                sending.request.body = Some(whole);
+                sending.held.push(writing.hand_on());
+            }
             Err(error) => return Ok((Err(error),)),
         }
     }
@@ -174,4 +193,20 @@ fn replayed(guest: &mut Guest, (request, options): &Handle, (handled,): &Handled
         }
     }
     let _ = put(guest, future, FutureResponse::Coming(coming));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::port;
+
+    #[test]
+    fn a_port_is_digits_behind_a_colon_and_nothing_else() {
+        assert_eq!(port("a.example", "a.example", 80), Some(80));
+        assert_eq!(port("a.example:8080", "a.example", 80), Some(8080));
+        assert_eq!(port("[::1]:8080", "[::1]", 80), Some(8080));
+        for bad in ["a.example:", "a.example:99999", "a.example:+80", "a.example:80x", "a.example80", "me@a.example"] {
+            assert_eq!(port(bad, "a.example", 80), None, "{bad}");
+        }
+        assert_eq!(port("[::1]junk", "[::1]", 80), None);
+    }
 }

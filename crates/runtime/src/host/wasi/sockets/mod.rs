@@ -128,7 +128,7 @@ fn said<T>(guest: &mut Guest, result: SocketResult<T>) -> wasmtime::Result<Answe
 
 /// What is said of a socket that did not survive, or where a crash hid the outcome.
 fn answers<P, T>() -> Extra<P, Answer<T>> {
-    Extra::default().lost(|_| Ok((Err(ErrorCode::ConnectionReset),))).unknown(|_| Ok((Err(ErrorCode::Unknown),)))
+    Extra::default().lost(|_| Ok((Err(ErrorCode::ConnectionReset),))).unknown(|_, _| Ok((Err(ErrorCode::Unknown),)))
 }
 
 /// The same of a call that leaves its socket in another state: replayed, the socket is not made again.
