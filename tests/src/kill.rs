@@ -152,6 +152,11 @@ async fn two_hundred_kills_lose_nothing_and_apply_nothing_twice() {
         let node = Node::start(folder, round);
         if aim != Aim::Recovery {
             let client = answering(folder, &node).await;
+            if matches!(aim, Aim::Idle | Aim::Wait | Aim::Base) {
+                // Three starts in a row that do not end a resumption are a quarantine, as they should be.
+                let count = MessageRequest { key: None, ..message("count", "", "") };
+                call(&client, "sleeper", &count).await.unwrap();
+            }
             if aim != Aim::Idle {
                 let clients = (0..6).map(|worker| ask(&client, &list, worker));
                 let load = clients.collect::<Vec<_>>();

@@ -156,7 +156,8 @@ async fn an_answer_is_put_off_and_given_in_another_turn_also_after_a_power_cut()
     while !said(&node, "held").await.contains(',') {}
     drop((first, second));
     node.sync().await.unwrap();
-    let node = node_on(&power_cut(node, &disk)).await;
+    let disk = power_cut(node, &disk);
+    let node = node_on(&disk).await;
     assert_eq!(said(&node, "release|one").await, "released");
     assert_eq!(said(&node, "cancel").await, "cancelled");
     assert_eq!(said(&node, "held").await, "");
