@@ -168,18 +168,22 @@ impl Fields {
     }
 
     /// The `content-length`, if there is one and it is a number.
-    pub fn content_length(&self) -> Result<Option<u64>, ()> {
+    pub fn content_length(&self) -> Result<Option<u64>, NoLength> {
         let mut found = None;
         for value in self.get("content-length") {
-            let number = std::str::from_utf8(&value).ok().and_then(length).ok_or(())?;
+            let number = std::str::from_utf8(&value).ok().and_then(length).ok_or(NoLength)?;
             if found.is_some_and(|other| other != number) {
-                return Err(());
+                return Err(NoLength);
             }
             found = Some(number);
         }
         Ok(found)
     }
 }
+
+/// A `content-length` that is no number, or more than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoLength;
 
 /// A length: digits alone.
 fn length(text: &str) -> Option<u64> {
@@ -264,10 +268,10 @@ mod tests {
         some.append("Content-Length".into(), b"5".to_vec()).unwrap();
         assert_eq!(some.content_length(), Ok(Some(5)));
         some.append("content-length".into(), b"6".to_vec()).unwrap();
-        assert_eq!(some.content_length(), Err(()));
+        assert_eq!(some.content_length(), Err(NoLength));
         for bad in ["-1", "+0", "", "1 2"] {
             some.set("content-length", vec![bad.into()]).unwrap();
-            assert_eq!(some.content_length(), Err(()), "{bad}");
+            assert_eq!(some.content_length(), Err(NoLength), "{bad}");
         }
     }
 }

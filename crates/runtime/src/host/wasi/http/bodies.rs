@@ -13,6 +13,7 @@ use super::{TYPES, behind, take};
 use crate::boundary::{Boundary, Effect, Extra, Guest};
 use crate::service::http::Charge;
 use crate::service::http::body::{Found, Of, Read, Writing, Written};
+use crate::service::http::fields::NoLength;
 use crate::service::http::parts::{FutureTrailers, IncomingBody, OutgoingBody};
 use crate::service::http::types::ErrorCode;
 
@@ -90,13 +91,13 @@ pub(super) fn begin(
     place: &mut Option<Written>,
     of: Of,
     limit: u64,
-    declared: Result<Option<u64>, ()>,
+    declared: Result<Option<u64>, NoLength>,
     charge: Charge,
 ) -> Result<Written, ()> {
     if place.is_some() {
         return Err(());
     }
-    let written = Writing::new(of, limit, declared?, charge);
+    let written = Writing::new(of, limit, declared.map_err(|_| ())?, charge);
     *place = Some(written.clone());
     Ok(written)
 }

@@ -73,7 +73,7 @@ fn prepare(
     if !grant.allows(request.method.as_str(), authority.host(), port, port == usual) {
         return Err(ErrorCode::HttpRequestDenied);
     }
-    let body_expected = request.headers.content_length().map_err(|()| ErrorCode::HttpProtocolError)?;
+    let body_expected = request.headers.content_length().map_err(|_| ErrorCode::HttpProtocolError)?;
     if request.body.is_none() && body_expected.is_some_and(|length| length != 0) {
         return Err(ErrorCode::HttpRequestBodySize(Some(0)));
     }
