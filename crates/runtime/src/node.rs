@@ -369,6 +369,11 @@ impl Node {
                     cell.mailbox.abandon();
                     return Err(Error::Moved { actor: spec.id, why: why.clone() });
                 }
+                // One without a journal has left the table with its life.
+                if !self.core.put_back(cell) {
+                    cell.mailbox.abandon();
+                    return Err(being_started(&spec.id));
+                }
                 Incarnation(cell.life.lock().about.incarnation.0 + 1)
             }
             None => Incarnation(0),

@@ -284,9 +284,26 @@ impl Core {
     pub(crate) fn ended(&self, cell: &Arc<Cell>) {
         self.count_child(cell.life.lock().entry.parent.as_ref(), false);
         if cell.life.lock().config.mode == Mode::Off {
-            self.actors.write().remove(&cell.id);
+            let mut actors = self.actors.write();
+            if actors.get(&cell.id).is_some_and(|there| Arc::ptr_eq(there, cell)) {
+                actors.remove(&cell.id);
+            }
         }
         self.route_changed(cell);
+    }
+
+    /// Puts a cell back that has left with its life; false if another has its place by now.
+    pub(crate) fn put_back(&self, cell: &Arc<Cell>) -> bool {
+        let unborn = self.unborn.lock();
+        let mut actors = self.actors.write();
+        match actors.get(&cell.id) {
+            Some(there) => Arc::ptr_eq(there, cell),
+            None if unborn.contains(&cell.id) => false,
+            None => {
+                actors.insert(cell.id.clone(), cell.clone());
+                true
+            }
+        }
     }
 
     /// The life of an actor began or ended: who is served on a route is looked up again.
