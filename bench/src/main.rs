@@ -21,7 +21,7 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, memory, moves, queues, replay, requests, spawn, start, tuples};
+use crate::rows::{calls, casts, durable, host_calls, memory, moves, queues, replay, requests, spawn, start, tuples};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -70,6 +70,9 @@ const MEASURES: &[(&str, Measure)] = &[
     ("ring-off ring-buffered", requests::ring),
     ("spawn-by-actor", |setup| Ok(vec![requests::spawned(setup)?])),
     ("tuples-off tuples-durable", tuples::both),
+    ("host-call-0", |setup| Ok(vec![host_calls::recorded(setup, 0)?])),
+    ("host-call-64", |setup| Ok(vec![host_calls::recorded(setup, 1)?])),
+    ("host-call-4096", |setup| Ok(vec![host_calls::recorded(setup, 2)?])),
 ];
 
 fn main() -> ExitCode {

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
 use troupe_runtime::component::{Engines, Settings};
+use troupe_runtime::env::Entropy as _;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc};
 use wasmtime::{Engine, Store, StoreContextMut};
 
-use crate::setup::PAYLOAD;
+use crate::setup::{Cheap, PAYLOAD};
 
 type Request<'a> = TypedFunc<(&'a str, &'a str, &'a [u8]), (Result<Vec<u8>, String>,)>;
 type Event<'a> = TypedFunc<(&'a str, &'a str, &'a [u8]), (Result<(), String>,)>;
@@ -41,6 +42,13 @@ impl Raw {
         };
         let mut interface = linker.instance("troupe:actor/host@0.1.0").map_err(plain)?;
         interface.func_wrap("now-millis", host).map_err(plain)?;
+        let random = |_: StoreContextMut<'_, ()>, (len,): (u64,)| {
+            let mut bytes = vec![0; usize::try_from(len)?];
+            Cheap.fill(&mut bytes);
+            Ok((bytes,))
+        };
+        let mut interface = linker.instance("wasi:random/random@0.2.12").map_err(plain)?;
+        interface.func_wrap("get-random-bytes", random).map_err(plain)?;
         linker.define_unknown_imports_as_traps(&component).map_err(plain)?;
         let find = |interface: &str, function: &str| {
             let (_, instance) = component.get_export(None, format!("troupe:actor/{interface}@0.1.0"))?;

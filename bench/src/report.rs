@@ -33,6 +33,9 @@ pub const ROWS: &[&str] = &[
     "spawn-by-actor",
     "tuples-off",
     "tuples-durable",
+    "host-call-0",
+    "host-call-64",
+    "host-call-4096",
 ];
 
 /// On which side of its target a value must be.

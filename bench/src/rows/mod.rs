@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod casts;
 pub mod durable;
+pub mod host_calls;
 pub mod memory;
 pub mod moves;
 pub mod queues;
