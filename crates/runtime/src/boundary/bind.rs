@@ -12,8 +12,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, Type, Val};
 use wasmtime::{Result, StoreContextMut};
 
-use super::deny::entry_of;
-use super::effect::{Effect, track};
+use super::effect::{Effect, Tag, function_name, track};
 use super::guest::Guest;
 use super::interface::{Bytes, Wait, cross_wait};
 use super::recordable::{DecodeError, Recordable};
@@ -64,19 +63,13 @@ impl Boundary {
 
     /// True if an import of this name is an interface that the node does not provide and an actor may.
     pub fn bindable(&self, import: &str) -> bool {
-        import.contains('/')
-            && !OURS.iter().any(|package| import.starts_with(package))
-            && !self.provides(import)
-            && !self.denies(import)
+        import.contains('/') && !OURS.iter().any(|package| import.starts_with(package)) && !self.provides(import)
     }
 
-    /// Adds to the linker (the boundary's own, if there is no other yet) what the component imports of bindable interfaces.
-    pub(super) fn with_bound(
-        &self,
-        component: &Component,
-        mut linker: Option<Linker<Guest>>,
-    ) -> Result<Option<Linker<Guest>>> {
-        let Some(serve) = self.serve else { return Ok(linker) };
+    /// A linker that has what the component imports of bindable interfaces as well; none if it imports nothing of them.
+    pub(super) fn with_bound(&self, component: &Component) -> Result<Option<Linker<Guest>>> {
+        let Some(serve) = self.serve else { return Ok(None) };
+        let mut linker: Option<Linker<Guest>> = None;
         let engine = component.engine();
         for (interface, item) in component.component_type().imports(engine) {
             let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
@@ -92,7 +85,7 @@ impl Boundary {
                 let function = Arc::new(Bound {
                     interface: interface.to_owned(),
                     message_type: format!("{}#{name}", unversioned(interface)),
-                    entry: entry_of(interface, name, Effect::Wait),
+                    entry: entry_of(interface, name),
                     params: ty.params().map(|(_, ty)| ty).collect(),
                     result: ty.results().next(),
                 });
@@ -109,6 +102,23 @@ impl Boundary {
         }
         Ok(linker)
     }
+}
+
+/// What a journal knows of a function whose types are only known with the component: its name and its class.
+fn entry_of(interface: &str, name: &str) -> Arc<Entry> {
+    Arc::new(Entry {
+        tag: Tag::new(interface, name),
+        name: function_name(interface, name),
+        effect: Effect::Wait,
+        params: undescribed,
+        outcome: undescribed,
+        hands_out: None,
+        renew: None,
+    })
+}
+
+fn undescribed(bytes: &[u8]) -> Result<String, DecodeError> {
+    Ok(format!("({} bytes)", bytes.len()))
 }
 
 /// A function that no actor can serve: it is called by message.

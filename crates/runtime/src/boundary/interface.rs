@@ -683,34 +683,6 @@ fn at_once<R: Recordable>(guest: &mut Guest, mark: Option<Mark>, mut result: Res
     result
 }
 
-/// A call that is answered without an await, of a function whose types are known only at run time. `handler` answers with
-/// the bytes of the result.
-pub(super) fn cross_dynamic(
-    guest: &mut Guest,
-    entry: &Arc<Entry>,
-    params: Vec<u8>,
-    handler: impl FnOnce(&mut Guest) -> Result<Vec<u8>>,
-) -> Result<Vec<u8>> {
-    told(guest, entry);
-    if !guest.recorder.recording() {
-        return handler(guest);
-    }
-    let params = Bytes(params);
-    if guest.recorder.replaying() {
-        match guest.recorder.recall(entry, &params)? {
-            Recalled::Outcome(range) => return guest.recorder.decode::<Bytes>(range).map(|bytes| bytes.0),
-            Recalled::Live => {}
-            Recalled::OpenIntent(_) | Recalled::OpenWait(..) => {
-                return Err(wasmtime::Error::msg("the journal has an intent where none can be"));
-            }
-        }
-    }
-    let mark = guest.recorder.open(Kind::Call, entry, &params);
-    let mut result = handler(guest).map(Bytes);
-    close(guest, mark, &mut result)?;
-    result.map(|bytes| bytes.0)
-}
-
 /// A value that is encoded already.
 pub struct Bytes(pub Vec<u8>);
 

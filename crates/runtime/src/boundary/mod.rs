@@ -5,7 +5,6 @@
 //! if one is touched elsewhere. docs/semantics.md has the rules, docs/journal-format.md the bytes.
 
 mod bind;
-mod deny;
 mod departure;
 pub(crate) mod derived;
 mod dues;
@@ -59,8 +58,6 @@ pub struct Boundary {
     defined: HashSet<String>,
     /// Every interface, on its track; also those with nothing but types.
     interfaces: HashSet<String>,
-    /// Packages whose every call is denied.
-    denied: Vec<deny::Package>,
     /// How a call is served that another actor answers.
     serve: Option<Serve>,
 }
@@ -73,7 +70,6 @@ impl Boundary {
             registry: Arc::default(),
             defined: HashSet::new(),
             interfaces: HashSet::new(),
-            denied: Vec::new(),
             serve: None,
         }
     }
@@ -111,8 +107,7 @@ impl Boundary {
 
     /// Links a component.
     pub fn instantiate_pre(&self, component: &Component) -> wasmtime::Result<InstancePre<Guest>> {
-        let linker = self.with_denied(component)?;
-        match self.with_bound(component, linker)? {
+        match self.with_bound(component)? {
             Some(linker) => linker.instantiate_pre(component),
             None => self.linker.instantiate_pre(component),
         }

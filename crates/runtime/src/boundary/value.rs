@@ -10,20 +10,12 @@ use wasmtime::component::wasm_wave::ast::Node;
 use wasmtime::component::wasm_wave::parser::ParserError;
 use wasmtime::component::wasm_wave::untyped::{UntypedFuncCall, UntypedValue};
 use wasmtime::component::wasm_wave::wasm::DisplayType;
-use wasmtime::component::{ResourceAny, Type, Val};
+use wasmtime::component::{Type, Val};
 
 use super::recordable::DecodeError;
 
-/// Says which number stands for a resource in the bytes.
-pub(super) type NameResource<'a> = &'a mut dyn FnMut(ResourceAny) -> Result<u32>;
-
 /// Appends a value. An error if it is not of the type, or of a type that has no bytes (resources, streams, futures).
 pub fn encode(val: &Val, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
-    encode_naming(val, ty, out, &mut |_| Err(wasmtime::Error::msg("a resource has no bytes outside of its instance")))
-}
-
-/// [`encode`] for values that may hold resources.
-pub(super) fn encode_naming(val: &Val, ty: &Type, out: &mut Vec<u8>, name: NameResource<'_>) -> Result<()> {
     match (val, ty) {
         (Val::Bool(v), Type::Bool) => codec::put_bool(out, *v),
         (Val::S8(v), Type::S8) => codec::put_s8(out, *v),
@@ -42,7 +34,7 @@ pub(super) fn encode_naming(val: &Val, ty: &Type, out: &mut Vec<u8>, name: NameR
             let ty = ty.ty();
             codec::put_len(out, items.len());
             for item in items {
-                encode_naming(item, &ty, out, name)?;
+                encode(item, &ty, out)?;
             }
         }
         (Val::FixedLengthList(items), Type::FixedLengthList(ty)) => {
@@ -51,15 +43,15 @@ pub(super) fn encode_naming(val: &Val, ty: &Type, out: &mut Vec<u8>, name: NameR
             }
             let ty = ty.ty();
             for item in items {
-                encode_naming(item, &ty, out, name)?;
+                encode(item, &ty, out)?;
             }
         }
         (Val::Map(pairs), Type::Map(ty)) => {
             let (key, value) = (ty.key(), ty.value());
             codec::put_len(out, pairs.len());
             for (k, v) in pairs {
-                encode_naming(k, &key, out, name)?;
-                encode_naming(v, &value, out, name)?;
+                encode(k, &key, out)?;
+                encode(v, &value, out)?;
             }
         }
         (Val::Record(fields), Type::Record(ty)) => {
@@ -70,7 +62,7 @@ pub(super) fn encode_naming(val: &Val, ty: &Type, out: &mut Vec<u8>, name: NameR
                 if label != expected.name {
                     return Err(wasmtime::Error::msg(format!("field `{label}` stands where `{}` must", expected.name)));
                 }
-                encode_naming(field, &expected.ty, out, name)?;
+                encode(field, &expected.ty, out)?;
             }
         }
         (Val::Tuple(items), Type::Tuple(ty)) => {
@@ -78,14 +70,14 @@ pub(super) fn encode_naming(val: &Val, ty: &Type, out: &mut Vec<u8>, name: NameR
                 return Err(mismatch(val, &Type::Tuple(ty.clone())));
             }
             for (item, ty) in items.iter().zip(ty.types()) {
-                encode_naming(item, &ty, out, name)?;
+                encode(item, &ty, out)?;
             }
         }
         (Val::Variant(label, payload), Type::Variant(ty)) => {
             let found = ty.cases().enumerate().find(|(_, case)| case.name == label);
             let Some((number, case)) = found else { return Err(no_case(label)) };
             codec::put_case(out, ty.cases().len(), number as u16);
-            encode_payload(payload.as_deref(), case.ty.as_ref(), out, name)?;
+            encode_payload(payload.as_deref(), case.ty.as_ref(), out)?;
         }
         (Val::Enum(label), Type::Enum(ty)) => {
             let number = ty.names().position(|case| case == label).ok_or_else(|| no_case(label))?;
@@ -95,17 +87,17 @@ pub(super) fn encode_naming(val: &Val, ty: &Type, out: &mut Vec<u8>, name: NameR
             None => out.push(0),
             Some(value) => {
                 out.push(1);
-                encode_naming(value, &ty.ty(), out, name)?;
+                encode(value, &ty.ty(), out)?;
             }
         },
         (Val::Result(result), Type::Result(ty)) => match result {
             Ok(value) => {
                 out.push(0);
-                encode_payload(value.as_deref(), ty.ok().as_ref(), out, name)?;
+                encode_payload(value.as_deref(), ty.ok().as_ref(), out)?;
             }
             Err(error) => {
                 out.push(1);
-                encode_payload(error.as_deref(), ty.err().as_ref(), out, name)?;
+                encode_payload(error.as_deref(), ty.err().as_ref(), out)?;
             }
         },
         (Val::Flags(set), Type::Flags(ty)) => {
@@ -114,16 +106,18 @@ pub(super) fn encode_naming(val: &Val, ty: &Type, out: &mut Vec<u8>, name: NameR
             }
             codec::put_flags(out, ty.names().map(|flag| set.iter().any(|one| one == flag)));
         }
-        (Val::Resource(resource), Type::Own(_) | Type::Borrow(_)) => codec::put_u32(out, name(*resource)?),
+        (Val::Resource(_), Type::Own(_) | Type::Borrow(_)) => {
+            return Err(wasmtime::Error::msg("a resource has no bytes outside of its instance"));
+        }
         (val, ty) => return Err(mismatch(val, ty)),
     }
     Ok(())
 }
 
-fn encode_payload(val: Option<&Val>, ty: Option<&Type>, out: &mut Vec<u8>, name: NameResource<'_>) -> Result<()> {
+fn encode_payload(val: Option<&Val>, ty: Option<&Type>, out: &mut Vec<u8>) -> Result<()> {
     match (val, ty) {
         (None, None) => Ok(()),
-        (Some(val), Some(ty)) => encode_naming(val, ty, out, name),
+        (Some(val), Some(ty)) => encode(val, ty, out),
         _ => Err(wasmtime::Error::msg("a case has a payload where its type has none, or none where it has one")),
     }
 }

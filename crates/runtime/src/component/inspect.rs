@@ -41,7 +41,7 @@ pub fn missing(inspection: &Inspection) -> Result<Missing> {
         return Ok(Missing::default());
     }
     let boundary = crate::node::linked(&Engines::replay_engine()?)?;
-    let there = |import: &&String| !boundary.provides(import) && !boundary.denies(import);
+    let there = |import: &&String| !boundary.provides(import);
     let lacking = inspection.imports.iter().filter(there).cloned();
     let (to_bind, missing) = lacking.partition(|import| boundary.bindable(import));
     Ok(Missing { missing, to_bind })

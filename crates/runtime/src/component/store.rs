@@ -250,7 +250,7 @@ impl Components {
     /// Whether every import is the node's, or one that an actor serves by `bind`; without it, one that an actor may serve.
     fn check_imports(&self, inspection: &Inspection, bind: Option<&BTreeMap<String, String>>) -> Result<()> {
         for import in &inspection.imports {
-            if self.boundary.provides(import) || self.boundary.denies(import) {
+            if self.boundary.provides(import) {
                 continue;
             }
             let bindable = self.boundary.bindable(import);
