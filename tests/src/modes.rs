@@ -113,3 +113,19 @@ async fn what_another_actor_shows_of_a_durable_one_survives_a_power_cut() {
         node.close().await.unwrap();
     }
 }
+
+/// A wait ends the step, also where nothing is recorded of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_journal_what_was_sent_arrives_while_its_sender_waits() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(counter(Mode::Durable)).await.unwrap();
+    let mut probe = spec("probe", "probe");
+    probe.journal = Mode::Off;
+    probe.grants.messaging = Some(Messaging { to: vec![ActorPattern::parse("counter").unwrap()] });
+    node.start(probe).await.unwrap();
+    node.cast(&id("probe"), Outgoing::new("messaging#send-then-block", &b"counter|add|5"[..])).await.unwrap();
+    while ask(&node, "counter", "get", "").await.unwrap() != "5" {
+        tokio::task::yield_now().await;
+    }
+    drop(node);
+}

@@ -15,6 +15,10 @@ fn wasi(folder: &std::path::Path) -> ActorSpec {
     wasi.grants.environment = Some(Environment { vars, ..Environment::default() });
     wasi.grants.arguments = vec!["one".to_owned(), "two".to_owned()];
     wasi.grants.filesystem = vec![directory(folder, "data")];
+    let pipe = wasi.grants.filesystem[0].host.join("pipe");
+    if !pipe.exists() {
+        assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
     wasi.supervision.on_fault = OnFault::Skip;
     wasi.supervision.max_restarts = 1000;
     wasi

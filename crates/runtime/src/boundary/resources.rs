@@ -12,6 +12,8 @@ use super::recordable::Handle;
 pub struct Resources {
     next: u32,
     real: HashMap<u32, u32>,
+    /// Nothing is recorded: the guest holds the host's own numbers.
+    plain: bool,
 }
 
 /// A resource of an earlier life of the actor that nothing stands behind any more.
@@ -35,15 +37,24 @@ impl Resources {
         found.ok_or(Lost(handle.rep))
     }
 
+    /// Of a guest of which nothing is recorded: it holds the host's own numbers.
+    pub fn plain() -> Resources {
+        Resources { plain: true, ..Resources::default() }
+    }
+
     /// The host's number behind a logical one, if there is something.
     pub fn get(&self, logical: u32) -> Option<u32> {
-        self.real.get(&logical).copied()
+        if self.plain { Some(logical) } else { self.real.get(&logical).copied() }
     }
 
     /// A new logical number for a resource that the host hands out.
     pub fn to_logical(&mut self, real: u32) -> u32 {
+        // A journal may have any number in it.
+        while self.real.contains_key(&self.next) {
+            self.next = self.next.wrapping_add(1);
+        }
         let logical = self.next;
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         self.real.insert(logical, real);
         logical
     }
@@ -63,6 +74,15 @@ impl Resources {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_the_largest_number_that_a_journal_can_name_free_ones_are_given() {
+        let mut map = Resources::default();
+        let first = map.to_logical(1);
+        map.observe(u32::MAX);
+        let all = [first, map.to_logical(2), map.to_logical(3), map.to_logical(4)];
+        assert_eq!(all, [0, u32::MAX, 1, 2]);
+    }
 
     #[test]
     fn a_replayed_number_is_never_given_again() {

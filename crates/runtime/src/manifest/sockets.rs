@@ -199,12 +199,14 @@ const fn v6(a: u16, b: u16, c: u16, bits: u8) -> Net {
 }
 
 /// What stays closed unless it is named. No two of them overlap.
-const BLOCKS: [Net; 22] = [
-    v4(0, 0, 0, 8),          // this network, and the wildcard address
-    v4(10, 0, 0, 8),         // private
-    v4(100, 64, 0, 10),      // shared by customers of a provider
-    v4(127, 0, 0, 8),        // this machine
-    v4(169, 254, 0, 16),     // link-local; the metadata of clouds
+const BLOCKS: [Net; 23] = [
+    v4(0, 0, 0, 8),      // this network, and the wildcard address
+    v4(10, 0, 0, 8),     // private
+    v4(100, 64, 0, 10),  // shared by customers of a provider
+    v4(127, 0, 0, 8),    // this machine
+    v4(169, 254, 0, 16), // link-local; the metadata of clouds
+    // The host's agent in a cloud.
+    Net { ip: IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), bits: 32 },
     v4(172, 16, 0, 12),      // private
     v4(192, 0, 0, 24),       // protocol assignments
     v4(192, 168, 0, 16),     // private

@@ -33,6 +33,13 @@ pub const PROBES: &[Probe] = &[
         let [to, kind, payload] = parts(argument);
         said(messaging::send_message(to, kind, payload.as_bytes()))
     }),
+    // The argument: to|type|payload; then it waits for an hour, as WASI has it.
+    ("messaging#send-then-block", |argument| {
+        let [to, kind, payload] = parts(argument);
+        let sent = said(messaging::send_message(to, kind, payload.as_bytes()));
+        crate::wasi::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000).block();
+        sent
+    }),
     // The argument: to|type|payload; with two headers of one name.
     ("messaging#send-with", |argument| {
         let [to, kind, payload] = parts(argument);

@@ -63,6 +63,45 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         let file = with("f.txt", b"hello");
         assert_eq!(file.read(u64::MAX, 0).unwrap().0, b"hello");
     }),
+    ("filesystem-streams-and-listings-count-as-open-files", || {
+        let file = with("f.txt", b"hello");
+        let mut streams = Vec::new();
+        let error = loop {
+            match file.read_via_stream(0) {
+                Ok(stream) => streams.push(stream),
+                Err(error) => break error,
+            }
+            assert!(streams.len() < 256);
+        };
+        assert_eq!(error, ErrorCode::Quota);
+        assert!(streams.len() > 200);
+        assert_eq!(open("f.txt", OpenFlags::empty(), READ).unwrap_err(), ErrorCode::Quota);
+        assert_eq!(file.append_via_stream().unwrap_err(), ErrorCode::Quota);
+        assert_eq!(file.write_via_stream(0).unwrap_err(), ErrorCode::Quota);
+        streams.truncate(100);
+        let listings: Vec<_> = (0..100).map(|_| root().read_directory().unwrap()).collect();
+        drop(streams);
+        drop(file);
+        drop(open("f.txt", OpenFlags::empty(), READ).unwrap());
+        assert!(listings[99].read_directory_entry().unwrap().is_some());
+    }),
+    ("filesystem-nobody-waits-for-the-other-end-of-a-pipe", || {
+        let pipe = open("pipe", OpenFlags::empty(), READ).unwrap_err();
+        assert_eq!(pipe, ErrorCode::Unsupported);
+        let pipe = open("pipe", OpenFlags::empty(), DescriptorFlags::WRITE).unwrap_err();
+        assert_eq!(pipe, ErrorCode::Unsupported);
+        assert_eq!(root().stat_at(PathFlags::empty(), "pipe").unwrap().type_, DescriptorType::Fifo);
+    }),
+    ("filesystem-a-path-of-dots-goes-on-after-all", || {
+        drop(with("f.txt", b"hello"));
+        let mut here = root();
+        for _ in 0..20 {
+            let dots = "./".repeat(1000);
+            here = here.open_at(PathFlags::empty(), &dots, OpenFlags::DIRECTORY, READ).unwrap();
+        }
+        let file = here.open_at(PathFlags::empty(), "f.txt", OpenFlags::empty(), READ).unwrap();
+        assert_eq!(file.read(9, 0).unwrap().0, b"hello");
+    }),
     ("filesystem-exclusive-is-exclusive", || {
         drop(with("f.txt", b""));
         let made = open("f.txt", OpenFlags::CREATE | OpenFlags::EXCLUSIVE, DescriptorFlags::WRITE);

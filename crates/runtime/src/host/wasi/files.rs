@@ -11,21 +11,28 @@ use std::path::Path;
 use futures_util::FutureExt;
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::{Descriptor, Dir, WasiFilesystemView};
-use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, HostDescriptor, OpenFlags, PathFlags};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, HostDescriptor, OpenFlags, PathFlags,
+};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 use wasmtime_wasi::{FsPerms, OpenMode};
 
 use crate::boundary::{Effect, Guest};
 use crate::manifest::FilesystemGrant;
 
-/// Descriptors that one actor may hold; each is an open file of the node.
-pub(super) const MAX_DESCRIPTORS: usize = 256;
+/// Descriptors, streams of files and listings of directories that one actor may hold together; each is an open file of the node.
+pub(super) const MAX_OPEN: usize = 256;
+
+/// A path below a granted directory that is longer cannot be opened again.
+const MAX_PATH: usize = 4096;
 
 /// All of one instance.
 #[derive(Default)]
 pub(super) struct Files {
     preopens: Vec<Preopen>,
     descriptors: HashMap<u32, Origin>,
+    /// Streams and listings, which hold their file open whatever becomes of its descriptor.
+    streams: HashSet<u32>,
     writers: HashMap<u32, Writer>,
     recorded_descriptors: HashMap<u32, Origin>,
     recorded_streams: HashMap<u32, Stream>,
@@ -50,8 +57,8 @@ struct Dirs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
     preopen: usize,
-    /// Below the granted directory; empty for that itself.
-    path: String,
+    /// Below the granted directory; empty for that itself, none where it is too long to be opened again.
+    path: Option<String>,
     follow: PathFlags,
     directory: bool,
     flags: DescriptorFlags,
@@ -130,9 +137,19 @@ impl Files {
         Ok(made)
     }
 
-    /// How many descriptors there are.
-    pub(super) fn held(&self) -> usize {
-        self.descriptors.len()
+    /// Whether one more file may be open.
+    pub(super) fn has_room(&self) -> bool {
+        self.descriptors.len() + self.streams.len() < MAX_OPEN
+    }
+
+    /// A stream of a file, or a listing of a directory, was made.
+    pub(super) fn streamed(&mut self, stream: u32) {
+        self.streams.insert(stream);
+    }
+
+    /// Whether a stream is one of a file.
+    pub(super) fn is_of_file(&self, stream: u32) -> bool {
+        self.streams.contains(&stream)
     }
 
     /// A descriptor was opened below another.
@@ -149,6 +166,7 @@ impl Files {
 
     /// A stream that writes to a file was made.
     pub(super) fn writes(&mut self, descriptor: u32, stream: u32, appends: bool) {
+        self.streamed(stream);
         if let Some(origin) = self.descriptors.get(&descriptor) {
             self.writers.insert(stream, Writer { preopen: origin.preopen, appends });
         }
@@ -159,8 +177,9 @@ impl Files {
         self.writers.contains_key(&stream)
     }
 
-    /// A stream has ended.
+    /// A stream or a listing has ended.
     pub(super) fn stream_closed(&mut self, stream: u32) {
+        self.streams.remove(&stream);
         self.writers.remove(&stream);
     }
 
@@ -225,6 +244,11 @@ impl Preopen {
     }
 }
 
+/// Whether something can be opened without a wait for who has the other end: a pipe by name is no file for a guest.
+pub(super) fn opens(is: DescriptorType) -> bool {
+    !matches!(is, DescriptorType::Fifo | DescriptorType::Socket)
+}
+
 /// Opens a granted directory; the error says what to do.
 fn open_directory(grant: &FilesystemGrant) -> wasmtime::Result<Dirs> {
     let (perms, mode) = match grant.read_only {
@@ -258,7 +282,7 @@ impl Origin {
     fn of_preopen(number: usize) -> Origin {
         Origin {
             preopen: number,
-            path: String::new(),
+            path: Some(String::new()),
             follow: PathFlags::empty(),
             directory: true,
             flags: DescriptorFlags::empty(),
@@ -270,15 +294,23 @@ impl Origin {
         let writes = opened.how.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
         Origin {
             preopen: self.preopen,
-            path: match self.path.is_empty() {
-                true => opened.path.to_owned(),
-                false => format!("{}/{}", self.path, opened.path),
-            },
+            path: self.path.as_deref().and_then(|path| joined(path, opened.path)),
             follow: opened.follow,
             directory: opened.how.contains(OpenFlags::DIRECTORY),
             flags: if writes { opened.flags | DescriptorFlags::WRITE } else { opened.flags },
         }
     }
+}
+
+/// The path below another, without what leads nowhere; none if it is too long.
+fn joined(path: &str, below: &str) -> Option<String> {
+    if path.len() + below.len() > MAX_PATH {
+        return None;
+    }
+    let parts = path.split('/').chain(below.split('/')).filter(|part| !matches!(*part, "" | "."));
+    let joined = parts.collect::<Vec<_>>().join("/");
+    // A slash at the end wants a directory, and `.` is one.
+    Some(if below.ends_with('/') || joined.is_empty() { joined + "/." } else { joined })
 }
 
 // ---- effect classes; numbers are the guest's ----
@@ -403,7 +435,8 @@ pub(super) fn reopen(guest: &mut Guest, logical: u32) -> wasmtime::Result<Option
 
 /// Makes the file stream of that logical number again, where it had got to.
 pub(super) fn restream(guest: &mut Guest, logical: u32) -> wasmtime::Result<Option<u32>> {
-    let Some(stream) = super::wasi(guest).files.recorded_streams.remove(&logical) else { return Ok(None) };
+    let files = &mut super::wasi(guest).files;
+    let Some(stream) = files.recorded_streams.remove(&logical).filter(|_| files.has_room()) else { return Ok(None) };
     let preopen = stream.origin.preopen;
     let Some(file) = open_by(guest, stream.origin)? else { return Ok(None) };
     let descriptor = || Resource::<Descriptor>::new_borrow(file);
@@ -423,8 +456,11 @@ pub(super) fn restream(guest: &mut Guest, logical: u32) -> wasmtime::Result<Opti
     };
     let files = &mut super::wasi(guest).files;
     files.closed(file);
-    if let (Some(made), Some(appends)) = (made, appends) {
-        files.writers.insert(made, Writer { preopen, appends });
+    if let Some(made) = made {
+        files.streamed(made);
+        if let Some(appends) = appends {
+            files.writers.insert(made, Writer { preopen, appends });
+        }
     }
     guest.table.delete(Resource::<Descriptor>::new_own(file))?;
     Ok(made)
@@ -434,18 +470,48 @@ fn open_by(guest: &mut Guest, origin: Origin) -> wasmtime::Result<Option<u32>> {
     // A directory or file that is gone makes a bad descriptor, which the guest can handle.
     let Some(Ok(dirs)) = super::wasi(guest).files.preopen(origin.preopen).map(Preopen::dirs) else { return Ok(None) };
     let dirs = dirs.clone();
-    let made = if origin.path.is_empty() {
+    let Some(path) = origin.path.clone() else { return Ok(None) };
+    let made = if path.is_empty() {
         guest.table.push(Descriptor::Dir(dirs.dir))?
     } else {
         let base = guest.table.push(Descriptor::Dir(dirs.at_once))?;
         let how = if origin.directory { OpenFlags::DIRECTORY } else { OpenFlags::empty() };
-        let below = Resource::new_borrow(base.rep());
-        let opened =
-            guest.filesystem().open_at(below, origin.follow, origin.path.clone(), how, origin.flags).now_or_never();
+        let below = || Resource::new_borrow(base.rep());
+        let opens = match guest.filesystem().stat_at(below(), origin.follow, path.clone()).now_or_never() {
+            Some(Ok(about)) => opens(about.type_),
+            _ => false,
+        };
+        let opened = match opens {
+            true => guest.filesystem().open_at(below(), origin.follow, path, how, origin.flags).now_or_never(),
+            false => None,
+        };
         guest.table.delete(base)?;
         let Some(Ok(made)) = opened else { return Ok(None) };
         made
     };
     super::wasi(guest).files.descriptors.insert(made.rep(), origin);
     Ok(Some(made.rep()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_joined_without_what_leads_nowhere_and_is_bounded() {
+        let joins = |path: &str, below: &str| joined(path, below).unwrap();
+        assert_eq!(joins("", "a"), "a");
+        assert_eq!(joins("a", "./b//c"), "a/b/c");
+        assert_eq!(joins("a/b", "../c"), "a/b/../c", "what a link is for is not guessed");
+        assert_eq!(joins("", "."), "/.");
+        assert_eq!(joins("", "a/"), "a/.");
+        assert_eq!(joins("a/.", "b"), "a/b");
+        assert_eq!(joined("", &"x/".repeat(2048)).map(|path| path.len()), Some(4097));
+        assert_eq!(joined("x", &"x/".repeat(2048)), None);
+        let mut path = String::new();
+        for _ in 0..10_000 {
+            path = joins(&path, "./././.");
+        }
+        assert_eq!(path, "/.");
+    }
 }

@@ -10,11 +10,12 @@ use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Host, HostDescriptor,
-    HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+    MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult, IoError, ReaddirIterator};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult, IoError};
 
-use super::files::{self, Files, MAX_DESCRIPTORS, Opened, Place};
+use super::files::{self, Files, Opened, Place};
+use super::listing::Listing;
 use super::quota::{self, ENTRY};
 use super::types::fs;
 use crate::boundary::{Boundary, Effect, Extra, Guest};
@@ -33,14 +34,19 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
             super::wasi(guest).files.closed(fd.rep());
             HostDescriptor::drop(&mut guest.filesystem(), fd)
         })?
-        .resource("directory-entry-stream", |guest, stream: Resource<ReaddirIterator>| {
-            HostDirectoryEntryStream::drop(&mut guest.filesystem(), stream)
+        .resource("directory-entry-stream", |guest, stream: Resource<Listing>| {
+            super::wasi(guest).files.stream_closed(stream.rep());
+            guest.table.delete(stream)?;
+            Ok(())
         })?
         .func_with(
             "filesystem-error-code",
             Effect::Read,
             Extra::default().lost(|_| Ok((None,))),
             |guest: &mut Guest, (error,): (Resource<IoError>,)| {
+                if quota::is_full(guest.table.get(&error)?) {
+                    return Ok((Some(ErrorCode::Quota),));
+                }
                 Ok((guest.filesystem().filesystem_error_code(error)?,))
             },
         )?;
@@ -86,7 +92,16 @@ fn streams(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     }
                 })
                 .renew(|guest, logical, _| files::restream(guest, logical)),
-            |guest: &mut Guest, (fd, at): (Fd, u64)| Ok((fs(guest.filesystem().read_via_stream(fd, at))?,)),
+            |guest: &mut Guest, (fd, at): (Fd, u64)| -> wasmtime::Result<Answer<Resource<DynInputStream>>> {
+                if !super::wasi(guest).files.has_room() {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
+                let made = fs(guest.filesystem().read_via_stream(fd, at))?;
+                if let Ok(stream) = &made {
+                    super::wasi(guest).files.streamed(stream.rep());
+                }
+                Ok((made,))
+            },
         )?
         .func_async_with(
             "[method]descriptor.write-via-stream",
@@ -100,7 +115,7 @@ fn streams(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 .renew(|guest, logical, _| files::restream(guest, logical)),
             async |guest: &mut Guest, (fd, at): (Fd, u64)| {
                 let number = fd.rep();
-                if !quota::grows_to(guest, number, at).await {
+                if !super::wasi(guest).files.has_room() || !quota::grows_to(guest, number, at).await {
                     return Ok((Err(ErrorCode::Quota),));
                 }
                 let made = guest.filesystem().write_via_stream(fd, at);
@@ -119,6 +134,9 @@ fn streams(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 .renew(|guest, logical, _| files::restream(guest, logical)),
             |guest: &mut Guest, (fd,): (Fd,)| {
                 let number = fd.rep();
+                if !super::wasi(guest).files.has_room() {
+                    return Ok((Err(ErrorCode::Quota),));
+                }
                 let made = guest.filesystem().append_via_stream(fd);
                 writer(guest, number, made, true)
             },
@@ -227,20 +245,15 @@ fn directories(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 Ok((fs(guest.filesystem().readlink_at(fd, path).await)?,))
             },
         )?
-        .func_async_with(
-            "[method]descriptor.read-directory",
-            Effect::Read,
-            answers::<_, Resource<ReaddirIterator>>(),
-            async |guest: &mut Guest, (fd,): (Fd,)| Ok((fs(guest.filesystem().read_directory(fd).await)?,)),
-        )?
+        .func_with("[method]descriptor.read-directory", Effect::Read, answers(), list)?
         .func_async_with(
             "[method]directory-entry-stream.read-directory-entry",
             Effect::Read,
             Extra::default().lost(|_| Ok((Err(ErrorCode::Io),))),
             async |guest: &mut Guest,
-                   (stream,): (Resource<ReaddirIterator>,)|
+                   (stream,): (Resource<Listing>,)|
                    -> wasmtime::Result<Answer<Option<DirectoryEntry>>> {
-                Ok((fs(guest.filesystem().read_directory_entry(stream).await)?,))
+                Ok((fs(guest.table.get_mut(&stream)?.next().transpose())?,))
             },
         )?;
     Ok(())
@@ -320,16 +333,33 @@ fn repeatable(boundary: &mut Boundary) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// The entries are read as they are asked for, so that a large directory takes no memory of the node.
+fn list(guest: &mut Guest, (fd,): (Fd,)) -> wasmtime::Result<Answer<Resource<Listing>>> {
+    if !super::wasi(guest).files.has_room() {
+        return Ok((Err(ErrorCode::Quota),));
+    }
+    let Descriptor::Dir(dir) = guest.table.get(&fd)? else { return Ok((Err(ErrorCode::NotDirectory),)) };
+    match Listing::of(&dir.dir) {
+        Ok(listing) => {
+            let stream = guest.table.push(listing)?;
+            super::wasi(guest).files.streamed(stream.rep());
+            Ok((Ok(stream),))
+        }
+        Err(error) => Ok((Err(error),)),
+    }
+}
+
 async fn open(guest: &mut Guest, (fd, follow, path, how, flags): Open) -> wasmtime::Result<Answer<Fd>> {
-    if super::wasi(guest).files.held() >= MAX_DESCRIPTORS {
+    if !super::wasi(guest).files.has_room() {
         return Ok((Err(ErrorCode::Quota),));
     }
     let number = fd.rep();
-    if how.contains(OpenFlags::CREATE) && !quota::grows(guest, number, ENTRY).await {
-        let there = guest.filesystem().stat_at(Resource::new_borrow(number), follow, path.clone()).await;
-        if there.is_err() {
-            return Ok((Err(ErrorCode::Quota),));
-        }
+    let there = guest.filesystem().stat_at(Resource::new_borrow(number), follow, path.clone()).await;
+    if there.as_ref().is_ok_and(|about| !files::opens(about.type_)) {
+        return Ok((Err(ErrorCode::Unsupported),));
+    }
+    if how.contains(OpenFlags::CREATE) && there.is_err() && !quota::grows(guest, number, ENTRY).await {
+        return Ok((Err(ErrorCode::Quota),));
     }
     let made = guest.filesystem().open_at(fd, follow, path.clone(), how, flags).await;
     let answer = changed(guest, number, made)?;
@@ -349,6 +379,19 @@ fn now(guest: &Guest, time: NewTimestamp) -> NewTimestamp {
         }
         given => given,
     }
+}
+
+/// The class of a change from one descriptor's directory to another's: none, where either may only be read.
+fn between(guest: &mut Guest, from: &Fd, to: &Fd) -> Effect {
+    match files::change(guest, to.rep(), Effect::Once) {
+        Effect::Read => Effect::Read,
+        _ => files::change(guest, from.rep(), Effect::Once),
+    }
+}
+
+/// Which of two descriptors may only be read, if one may.
+fn narrower(guest: &mut Guest, from: u32, to: u32) -> u32 {
+    if super::wasi(guest).files.is_read_only(to) { to } else { from }
 }
 
 fn once(boundary: &mut Boundary) -> wasmtime::Result<()> {
@@ -393,9 +436,7 @@ fn once(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .func_async_with(
             "[method]descriptor.link-at",
             Effect::Once,
-            answers().class(|guest, (fd, ..): &(Fd, PathFlags, String, Fd, String)| {
-                files::change(guest, fd.rep(), Effect::Once)
-            }),
+            answers().class(|guest, (fd, _, _, to, _): &(Fd, PathFlags, String, Fd, String)| between(guest, fd, to)),
             async |guest: &mut Guest, (fd, flags, from, to, path): (Fd, PathFlags, String, Fd, String)| {
                 let number = fd.rep();
                 if super::wasi(guest).files.crosses(number, to.rep()) {
@@ -404,21 +445,23 @@ fn once(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 if !quota::grows(guest, to.rep(), ENTRY).await {
                     return Ok((Err(ErrorCode::Quota),));
                 }
+                let narrow = narrower(guest, number, to.rep());
                 let linked = guest.filesystem().link_at(fd, flags, from, to, path).await;
-                changed(guest, number, linked)
+                changed(guest, narrow, linked)
             },
         )?
         .func_async_with(
             "[method]descriptor.rename-at",
             Effect::Once,
-            answers().class(|guest, (fd, ..): &(Fd, String, Fd, String)| files::change(guest, fd.rep(), Effect::Once)),
+            answers().class(|guest, (fd, _, to, _): &(Fd, String, Fd, String)| between(guest, fd, to)),
             async |guest: &mut Guest, (fd, from, to, path): (Fd, String, Fd, String)| {
                 let number = fd.rep();
                 if super::wasi(guest).files.crosses(number, to.rep()) {
                     return Ok((Err(ErrorCode::CrossDevice),));
                 }
+                let narrow = narrower(guest, number, to.rep());
                 let renamed = guest.filesystem().rename_at(fd, from, to, path).await;
-                changed(guest, number, renamed)
+                changed(guest, narrow, renamed)
             },
         )?
         .func_async_with(

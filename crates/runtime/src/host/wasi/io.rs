@@ -9,7 +9,9 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::io::error::HostError;
 use wasmtime_wasi::p2::bindings::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi::p2::bindings::io::streams::{self, HostInputStream, HostOutputStream};
-use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, Pollable, subscribe};
+use wasmtime_wasi::p2::{
+    DynInputStream, DynOutputStream, DynPollable, IoError, Pollable, StreamError, StreamResult, subscribe,
+};
 
 use super::{files, http, quota, types};
 use crate::boundary::{Boundary, Effect, Extra, Guest};
@@ -121,7 +123,9 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
     boundary
         .interface("wasi:io/streams@0.2.12")?
         .resource_async("input-stream", async |guest: &mut Guest, (stream,): (Input,)| {
-            super::wasi(guest).sockets.stream_closed(stream.rep());
+            let wasi = super::wasi(guest);
+            wasi.files.stream_closed(stream.rep());
+            wasi.sockets.stream_closed(stream.rep());
             HostInputStream::drop(&mut guest.table, stream).await
         })?
         .func_with(
@@ -244,12 +248,12 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             contents(),
             async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
-                let number = begin(guest, &stream).await?;
+                let number = stream.rep();
                 if let Err(full) = quota::takes(guest, number, bytes.len() as u64).await {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
                 let written = HostOutputStream::write(&mut guest.table, stream, bytes);
-                settle(guest, number).await?;
+                let written = settle(guest, number, written).await?;
                 Ok((types::stream(guest, written)?,))
             },
         )?
@@ -258,7 +262,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             contents(),
             async |guest: &mut Guest, (stream, bytes): (Output, Vec<u8>)| {
-                let number = begin(guest, &stream).await?;
+                let number = stream.rep();
                 if let Err(full) = quota::takes(guest, number, bytes.len() as u64).await {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
@@ -297,12 +301,12 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             zeroes(),
             async |guest: &mut Guest, (stream, len): (Output, u64)| {
-                let number = begin(guest, &stream).await?;
+                let number = stream.rep();
                 if let Err(full) = quota::takes(guest, number, len).await {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
                 let written = HostOutputStream::write_zeroes(&mut guest.table, stream, len);
-                settle(guest, number).await?;
+                let written = settle(guest, number, written).await?;
                 Ok((types::stream(guest, written)?,))
             },
         )?
@@ -311,7 +315,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Effect::Deferred,
             zeroes(),
             async |guest: &mut Guest, (stream, len): (Output, u64)| {
-                let number = begin(guest, &stream).await?;
+                let number = stream.rep();
                 if let Err(full) = quota::takes(guest, number, len).await {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
@@ -328,12 +332,12 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     let moved = http::splice(guest, (stream, source, len), false).await?;
                     return Ok((types::stream(guest, moved)?,));
                 }
-                let number = begin(guest, &stream).await?;
+                let number = stream.rep();
                 if let Err(full) = quota::takes(guest, number, len.min(MAX_SPLICE)).await {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
                 let moved = guest.table.splice(stream, source, len);
-                settle(guest, number).await?;
+                let moved = settle(guest, number, moved).await?;
                 Ok((types::stream(guest, moved)?,))
             },
         )?
@@ -346,7 +350,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     let moved = http::splice(guest, (stream, source, len), true).await?;
                     return Ok((types::stream(guest, moved)?,));
                 }
-                let number = begin(guest, &stream).await?;
+                let number = stream.rep();
                 if let Err(full) = quota::takes(guest, number, len.min(MAX_SPLICE)).await {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
@@ -359,10 +363,12 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
 
 /// What a peer has yet to send is waited for, with the step committed; else it is a look.
 fn arrives(guest: &mut Guest, stream: u32) -> Effect {
-    if !files::is_live(guest, stream) {
+    let Some(real) = guest.recorder.resources.get(stream) else {
+        return if files::is_live(guest, stream) { Effect::Wait } else { Effect::Read };
+    };
+    if super::wasi(guest).files.is_of_file(real) {
         return Effect::Read;
     }
-    let Some(real) = guest.recorder.resources.get(stream) else { return Effect::Wait };
     let ready = guest.table.get_mut(&Input::new_borrow(real)).map(|stream| stream.ready().now_or_never().is_some());
     if ready.unwrap_or(true) { Effect::Read } else { Effect::Wait }
 }
@@ -376,24 +382,18 @@ fn moved<T>(answer: &Result<T, streams::StreamError>, count: impl Fn(&T) -> u64)
     }
 }
 
-/// Without a journal there is no intent, but a write to a file or a peer waits for what its turn has seen all the same.
-async fn begin(guest: &mut Guest, stream: &Output) -> wasmtime::Result<u32> {
-    if !guest.recorder.recording() {
-        let wasi = super::wasi(guest);
-        if wasi.files.is_writer(stream.rep()) || wasi.sockets.has_stream(stream.rep()) {
-            guest.gate().await?;
-        }
+/// Waits until what was handed to a file's stream is in the file, so that a recorded outcome is no promise but a fact. Where it
+/// could not be written this call says so, and not the next, of which a crash would make another stream.
+async fn settle<T>(guest: &mut Guest, stream: u32, written: StreamResult<T>) -> wasmtime::Result<StreamResult<T>> {
+    if !super::wasi(guest).files.is_writer(stream) || written.is_err() {
+        return Ok(written);
     }
-    Ok(stream.rep())
-}
-
-/// Waits until what was handed to a file's stream is in the file, so that a recorded outcome is no promise but a fact. An error
-/// is said by the next call, as the interface has it.
-async fn settle(guest: &mut Guest, stream: u32) -> wasmtime::Result<()> {
-    if super::wasi(guest).files.is_writer(stream) {
-        guest.table.get_mut(&Output::new_borrow(stream))?.ready().await;
-    }
-    Ok(())
+    let stream = guest.table.get_mut(&Output::new_borrow(stream))?;
+    stream.ready().await;
+    Ok(match stream.check_write() {
+        Err(error @ StreamError::LastOperationFailed(_)) => Err(error),
+        _ => written,
+    })
 }
 
 /// A pollable of a stream of an earlier life: of the stream if that can be made again, else one that is ready, so that nobody

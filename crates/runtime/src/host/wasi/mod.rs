@@ -13,6 +13,7 @@ mod http;
 mod io;
 mod keyvalue;
 mod lines;
+mod listing;
 mod logging;
 mod quota;
 pub(super) mod random;

@@ -5,6 +5,7 @@
 //! A measure looks at no more than what the quota has room for.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -49,6 +50,12 @@ pub(super) async fn takes(guest: &mut Guest, stream: u32, bytes: u64) -> Result<
     }
 }
 
+/// Whether an error of a stream is that of a full quota.
+pub(super) fn is_full(error: &IoError) -> bool {
+    let raw = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    raw == Some(rustix::io::Errno::DQUOT.raw_os_error())
+}
+
 async fn grows_in(guest: &mut Guest, preopen: usize, by: u64) -> bool {
     let files = &mut super::wasi(guest).files;
     let Some((quota, used, host)) = files.quota(preopen) else { return true };
@@ -65,14 +72,20 @@ async fn grows_in(guest: &mut Guest, preopen: usize, by: u64) -> bool {
 }
 
 /// What everything below a directory takes, or more than `most`. A file of several names counts once; what cannot be read
-/// counts as more than anything.
+/// counts as more than anything, but for what somebody removes meanwhile.
 fn measure(folder: &Path, most: u64) -> u64 {
     let (mut sum, mut seen, mut folders) = (0u64, HashSet::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(folder) else { return u64::MAX };
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound && sum > 0 => continue,
+            Err(_) => return u64::MAX,
+        };
         for entry in entries {
-            let Ok((entry, about)) = entry.and_then(|entry| entry.metadata().map(|about| (entry, about))) else {
-                return u64::MAX;
+            let (entry, about) = match entry.and_then(|entry| entry.metadata().map(|about| (entry, about))) {
+                Ok(found) => found,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(_) => return u64::MAX,
             };
             sum = sum.saturating_add(ENTRY);
             if about.is_dir() {

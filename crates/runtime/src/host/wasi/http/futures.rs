@@ -95,9 +95,14 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 trailers_of(guest, &trailers)
             },
         )?
-        .func("http-error-code", Effect::Read, |guest: &mut Guest, (error,): (Resource<IoError>,)| {
-            Ok((guest.table.get(&error)?.downcast_ref::<ErrorCode>().cloned(),))
-        })?;
+        .func_with(
+            "http-error-code",
+            Effect::Read,
+            Extra::default().lost(|_| Ok((None,))),
+            |guest: &mut Guest, (error,): (Resource<IoError>,)| {
+                Ok((guest.table.get(&error)?.downcast_ref::<ErrorCode>().cloned(),))
+            },
+        )?;
     Ok(())
 }
 

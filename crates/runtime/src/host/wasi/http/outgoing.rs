@@ -154,6 +154,21 @@ async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result
 
 /// Sends it, if there is a place for one more.
 pub(super) fn start(guest: &mut Guest, mut sending: Sending) -> wasmtime::Result<()> {
+    // What was handed over before a change of the grants may not be sent any more, or not so.
+    let request = &sending.request;
+    let usual = request.port == if request.tls { 443 } else { 80 };
+    let grant = guest.about.grants.http.as_ref();
+    let host = Authority::try_from(request.authority.as_str()).map(|authority| authority.host().to_owned());
+    let host = host.unwrap_or_default();
+    let allowed = grant.filter(|grant| grant.allows(request.method.as_str(), &host, request.port, usual));
+    match allowed {
+        Some(grant) => sending.terms.private &= grant.private,
+        None => {
+            guest.recorder.deny("http");
+            sending.fail(ErrorCode::HttpRequestDenied);
+            return Ok(());
+        }
+    }
     let mut place = guest.http.exchanges.charge();
     if place.add(1).is_err() {
         sending.fail(ErrorCode::ConnectionLimitReached);

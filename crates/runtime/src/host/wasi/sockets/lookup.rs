@@ -32,7 +32,8 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     outside(domain(name).is_ok_and(|name| may_ask(guest, &name)))
                 })
                 .renew(|guest, _, (_, name)| {
-                    let Ok(Some(name)) = domain(name) else { return Ok(None) };
+                    let Ok(asked @ Some(_)) = domain(name) else { return Ok(None) };
+                    let (true, Some(name)) = (may_ask(guest, &asked), asked) else { return Ok(None) };
                     let made = resolve(guest, name)?;
                     Ok(made.0.ok().map(|stream: Stream| stream.rep()))
                 }),
