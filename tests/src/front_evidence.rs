@@ -117,6 +117,14 @@ fn a_journal_of_lines_is_verified_anywhere_and_whatever_is_changed_in_it_is_foun
             damaged(&changed);
         }
     }
+    // No hash covers words: they are told again.
+    let mut object = value(lines[4]);
+    object["output"] = Value::from("paid");
+    let mut changed = owned.clone();
+    changed[4] = object.to_string();
+    there.write("told.jsonl", (changed.join("\n") + "\n").as_bytes());
+    let told = there.run(&["journal", "verify", "told.jsonl"]).ok();
+    assert!(told.contains("the line of record 3 reads otherwise"), "{told}");
     for text in ["{", "{}", "{\"troupe_journal\":1}", "[]"] {
         there.write("bad.jsonl", text.as_bytes());
         there.run(&["journal", "verify", "bad.jsonl"]).err(1);
@@ -173,6 +181,9 @@ fn a_signed_head_shows_a_third_party_that_a_journal_was_not_rewritten() {
     assert!(rewritten.contains("it was rewritten"), "{rewritten}");
     let strange = verify(&["other.journal", "--key", key]).err(1);
     assert!(strange.contains(&format!("not by {key}")), "{strange}");
+    // Of the head that was kept apart the key is asked; another node's word in the file must hold as well.
+    let own = verify(&["own.journal", "--signed", "actor.signed", "--key", key]).ok();
+    assert!(own.contains(&format!("signed by {key}")), "{own}");
     let unsigned = verify(&["actor.journal", "--key", key]).err(1);
     assert!(unsigned.contains("--signed"), "{unsigned}");
 

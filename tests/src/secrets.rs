@@ -8,7 +8,7 @@ use troupe_log::Kind;
 use troupe_runtime::boundary::secrets_of;
 use troupe_runtime::manifest::{ActorSpec, Grants, SecretSource};
 use troupe_runtime::node::{Node, NodeOptions, secret_key_of};
-use troupe_runtime::replay::{Replay, ReplayCode, Summary};
+use troupe_runtime::replay::{Break, Edit, Replay, ReplayCode, Summary, Walk};
 
 use crate::front_support::{Done, Folder};
 use crate::support::{ask, cache, count, guest, id, journal, spec};
@@ -88,6 +88,45 @@ async fn a_secret_stands_in_no_record_and_no_file_of_the_node_and_a_replay_needs
         assert!(differs.contains("the secret TOKEN has another value"), "{differs}");
         assert!(!differs.contains(other) && !differs.contains(VALUE), "{differs}");
     }
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_shows_no_secret_and_a_changed_result_of_one_is_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::write(folder.path().join("token"), VALUE).unwrap();
+    let node = node_at(&data).await;
+    node.start(probe(folder.path())).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ask(&node, "probe", "environment#get-environment", "").await.unwrap(), format!("TOKEN={VALUE}"));
+    }
+    let code = ReplayCode::compile_cached(&std::fs::read(guest("probe")).unwrap(), &cache()).unwrap();
+    let given = BTreeMap::from([("TOKEN".to_owned(), VALUE.to_owned())]);
+    let replay = Replay::new(code, journal(&node, "probe").await).unwrap().with_secrets(given, secret_key_of(&data));
+    let mut walk = Walk::new(replay);
+    assert!(walk.run(&[Break::Function("get-environment".to_owned())]).await.unwrap());
+    let began = walk.newest().unwrap().turn.began;
+
+    // Nothing is changed: nothing goes otherwise, though the journal has stars where the fork has the value.
+    let payload = Some(b"".to_vec());
+    let same = walk.fork(began, &Edit::Message { message_type: None, payload }).await.unwrap();
+    assert_eq!((same.played, same.turns), (2, vec![]));
+    let message_type = Some("environment#no-such".to_owned());
+    let other = walk.fork(began, &Edit::Message { message_type, payload: None }).await.unwrap();
+    assert_eq!(other.differing, 1);
+    assert!(!format!("{other:?}").contains(VALUE), "{other:?}");
+
+    let mut encoded = vec![1, 0, 0, 0];
+    for text in ["TOKEN", "wrong-donkey-and-no-battery"] {
+        encoded.extend((text.len() as u32).to_le_bytes());
+        encoded.extend(text.as_bytes());
+    }
+    let edit = Edit::Result(format!("0x{}", hex::encode(encoded)));
+    let fork = walk.fork(began.next(), &edit).await.unwrap();
+    assert_eq!(fork.turns[0].end.as_ref().unwrap().1, "answer \"TOKEN=wrong-donkey-and-no-battery\"");
+    assert_eq!((fork.differing, fork.stopped.as_deref()), (1, None));
+    assert!(!format!("{fork:?}").contains(VALUE), "{fork:?}");
     node.close().await.unwrap();
 }
 

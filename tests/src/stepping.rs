@@ -5,7 +5,7 @@ use serde_json::Value;
 use troupe_log::{Kind, Seq, SimDisk};
 use troupe_runtime::Error;
 use troupe_runtime::node::Node;
-use troupe_runtime::replay::{Break, Edit, Fork, NOT_MADE, Replay, ReplayCode, Walk};
+use troupe_runtime::replay::{Break, Edit, Fork, JournalSource, NOT_MADE, Replay, ReplayCode, Walk};
 
 use crate::front_support::Folder;
 use crate::support::{ask, cache, guest, id, journal, node_on, power_cut, spec};
@@ -62,6 +62,14 @@ async fn however_a_walk_came_to_a_turn_it_stands_where_a_replay_up_to_it_does() 
             let state = walk.state().await.unwrap();
             assert_eq!(state.saved, Some(total.to_string().into_bytes()), "turn {to}");
         }
+    }
+    // Back costs the turns since the place before it, wherever that is.
+    for to in [n - 1, n / 2, 3] {
+        walk.go(n).await.unwrap();
+        let before = walk.replay().played();
+        walk.go(to).await.unwrap();
+        let cost = walk.replay().played() - before;
+        assert!(cost <= 32 + 12 + 8, "{cost} turns for going back to {to}");
     }
     walk.go(n + 5).await.unwrap();
     assert_eq!(walk.turns(), n, "there is no more");
@@ -194,6 +202,55 @@ async fn a_fork_shows_what_another_message_or_result_would_have_led_to_and_touch
     let after = node.actor(&id("counter")).await.unwrap();
     assert_eq!((after.next, after.head), (before.next, before.head));
     node.close().await.unwrap();
+}
+
+/// The bytes of a result of a record.
+async fn result(node: &Node, actor: &str, seq: Seq) -> Vec<u8> {
+    let bytes = node.journal(&id(actor)).await.unwrap().read_all().unwrap();
+    let record = troupe_log::record::records(&bytes).map(Result::unwrap).find(|record| record.seq == seq).unwrap();
+    let mut body = troupe_log::codec::Reader::new(record.body);
+    troupe_log::body::CallHead::decode(&mut body).unwrap();
+    match troupe_log::body::Outcome::decode(&mut body).unwrap() {
+        troupe_log::body::Outcome::Value(value) => value.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_tells_answers_apart_that_differ_behind_what_is_shown() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(spec("probe", "probe")).await.unwrap();
+    ask(&node, "probe", "random#get-random-bytes", "1000").await.unwrap();
+    let mut walk = walk(&node, "probe", "probe").await;
+    let (_, call) = place(&mut walk, "random#get-random-bytes").await;
+    let mut value = result(&node, "probe", call).await;
+    let as_it_was = Edit::Result(format!("0x{}", hex::encode(&value)));
+    assert_eq!(walk.fork(call, &as_it_was).await.unwrap().differing, 0);
+    *value.last_mut().unwrap() ^= 1;
+    let fork = walk.fork(call, &Edit::Result(format!("0x{}", hex::encode(&value)))).await.unwrap();
+    let (recorded, forked) = fork.turns[0].end.clone().unwrap();
+    assert!(recorded != forked && recorded.len() < 700 && recorded.contains(".. (2000 bytes)"), "{recorded}\n{forked}");
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_says_less_than_a_call_has_is_an_error_of_the_replay() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(spec("counter", "counter-rust")).await.unwrap();
+    ask(&node, "counter", "dice", "").await.unwrap();
+    let whole = node.journal(&id("counter")).await.unwrap().read_all().unwrap();
+    node.close().await.unwrap();
+    for len in 0..20 {
+        let mut step = troupe_log::Step::new(troupe_log::Chain::START);
+        for record in troupe_log::record::records(&whole).map(Result::unwrap) {
+            let is_call = record.kind == Kind::Call;
+            let body = if is_call { &record.body[..record.body.len().min(len)] } else { record.body };
+            step.record(record.kind.known().unwrap(), |out| out.extend_from_slice(body));
+        }
+        let source = JournalSource::Bytes { records: step.bytes().into(), blobs: Default::default() };
+        let mut replay = Replay::new(code("counter-rust"), source).unwrap();
+        replay.until(Seq(u64::MAX), |_| ()).await.unwrap_err();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

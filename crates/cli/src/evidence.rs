@@ -58,14 +58,19 @@ impl Evidence {
     pub fn told(&self) -> Verified {
         let mut told = export::told(self.about.actor.as_str(), &self.report);
         told.problems.extend(self.damage.clone());
+        if told.records == 0 && told.problems.is_empty() {
+            told.problems.push("it has no records".to_owned());
+        }
         told.good = told.problems.is_empty();
         told
     }
 
-    /// Checks the signed head: its own, or another that was kept apart. Both must hold where there are two.
+    /// Checks the signed head: one that was kept apart, which `trusted` must have signed, or else its own. Where there are two the
+    /// other must hold too, whoever signed it.
     pub fn vouched(&self, apart: Option<SignedHead>, trusted: Option<&PublicKey>) -> Result<Option<SignedHead>> {
         let heads = [apart, self.signed.clone()];
-        for head in heads.iter().flatten() {
+        for (n, head) in heads.iter().flatten().enumerate() {
+            let trusted = trusted.filter(|_| n == 0);
             // Records that begin behind a checkpoint do not say whose they are.
             if (&head.actor, head.incarnation) != (&self.about.actor, self.about.incarnation) {
                 return Err(refuted(Refuted::OtherJournal));
@@ -91,13 +96,16 @@ fn refuted(why: Refuted) -> Failure {
         Refuted::BadSignature { .. } | Refuted::OtherJournal | Refuted::Truncated { .. } => {
             "ask for the signed head of this journal"
         }
-        Refuted::Cut { .. } | Refuted::Rewritten(_) => "do not trust this journal; compare it with another copy of it",
+        Refuted::Cut { .. } | Refuted::CutLater { .. } | Refuted::Rewritten(_) => {
+            "do not trust this journal; compare it with another copy of it"
+        }
     };
     Failure::failed("refuted", why, help)
 }
 
 fn not_a_journal(name: &str, why: impl std::fmt::Display) -> Failure {
-    Failure::failed("not-a-journal", format!("{name}: {why}"), "`troupe journal export ACTOR` makes a journal file")
+    let help = "`troupe journal export ACTOR` makes a journal file; an actor of that name is meant by NAMESPACE/NAME";
+    Failure::failed("not-a-journal", format!("{name}: {why}"), help)
 }
 
 /// Reads the file that `troupe journal sign` wrote.

@@ -10,7 +10,7 @@ use crate::body::{Genesis, actor_id};
 use crate::codec::{self, Reader, put_str, put_u32, put_u64};
 use crate::ids::{ActorId, Head, Incarnation, Seq, WallTime, from_hex, to_hex};
 use crate::record::{Kind, records};
-use crate::verify::Report;
+use crate::verify::{Began, Report};
 
 /// The first bytes of what is signed, so that a signature made for something else is never one of a head.
 pub const DOMAIN: &[u8; 22] = b"troupe signed head v1\0";
@@ -118,6 +118,18 @@ pub enum Refuted {
     /// The journal has another head there.
     #[error("behind record {0} the journal has another head than the signed one: it was rewritten")]
     Rewritten(Seq),
+    /// What says that the journal may begin where it does was written behind the signed record.
+    #[error(
+        "record {signed} was signed, and record {says} behind it says that the journal begins at record {first}: nobody vouches for that"
+    )]
+    CutLater {
+        /// The signed record.
+        signed: Seq,
+        /// The record that says where it begins.
+        says: Seq,
+        /// Where it begins.
+        first: Seq,
+    },
     /// The record is older than what is kept of the journal.
     #[error("record {signed} was signed, and the journal is kept only from record {first} on: nothing can be said")]
     Truncated {
@@ -183,6 +195,11 @@ impl SignedHead {
         {
             return Err(Refuted::OtherJournal);
         }
+        if let Began::Checkpoint(says) = report.began
+            && says > self.seq
+        {
+            return Err(Refuted::CutLater { signed: self.seq, says, first: report.first });
+        }
         if self.seq < report.first {
             return Err(Refuted::Truncated { signed: self.seq, first: report.first });
         }
@@ -201,6 +218,7 @@ impl SignedHead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body::Checkpoint;
     use crate::chain::{Chain, Step};
     use crate::export::{About, Exporter, verify_file};
     use crate::ids::Digest;
@@ -247,6 +265,22 @@ mod tests {
         assert!(verify(&cut, None).is_good());
         assert_eq!(vouches(&cut), Err(Refuted::Cut { signed: Seq(2), last: Seq(1) }));
         assert_eq!(vouches(&journal("b", &["one", "two"]).0), Err(Refuted::OtherJournal));
+        // The front is cut, and a record that anybody can make, behind the signed one, says that it may.
+        let kept = records(&bytes).map(Result::unwrap).nth(1).unwrap();
+        let checkpoint = Checkpoint { first_kept: kept.seq, head_before: kept.prev, base: Seq(1) };
+        let mut step = Step::new(end);
+        step.record(Kind::Checkpoint, |out| checkpoint.encode(out));
+        let front = [
+            &bytes[bytes.len() - kept.bytes.len() - records(&bytes).last().unwrap().unwrap().bytes.len()..],
+            step.bytes(),
+        ]
+        .concat();
+        let report = verify(&front, None);
+        assert!(report.is_good() && report.began == Began::Checkpoint(Seq(3)), "{report:?}");
+        assert_eq!(
+            head.vouches(&front, &report),
+            Err(Refuted::CutLater { signed: Seq(2), says: Seq(3), first: Seq(1) })
+        );
         assert_eq!(vouches(b""), Err(Refuted::Cut { signed: Seq(2), last: Seq(0) }));
     }
 

@@ -5,6 +5,8 @@
 //! each place should have, follows which record is bad; `docs/journal-format.md`, "Naming the bad record",
 //! has the rules, and `docs/verify_journal.py` follows them too. Any bytes may be given.
 
+use std::cell::Cell;
+
 use crate::body::Checkpoint;
 use crate::chain::Chain;
 use crate::ids::{Head, Seq};
@@ -12,6 +14,12 @@ use crate::record::{HEADER, Kind, Record, records};
 
 /// So many problems are listed; more add nothing.
 pub const MAX_PROBLEMS: usize = 100;
+
+/// The whole journal is searched so many times for where a bad place goes on, within bounds: a file can be made so that each
+/// place wants it searched.
+const SEARCHES: u64 = 256;
+const LEAST_SEARCH: u64 = 64 << 20;
+const MOST_SEARCH: u64 = 64 << 30;
 
 /// What is wrong with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +97,9 @@ pub fn verify(bytes: &[u8], end: Option<Chain>) -> Report {
 
 /// The same for a journal of which it is known where it should begin.
 pub fn verify_from(bytes: &[u8], start: Chain, end: Option<Chain>) -> Report {
-    let mut walk = Walk { bytes, end, next: start.next, head: start.head, previous: None, problems: Vec::new() };
+    let budget = (bytes.len() as u64).saturating_mul(SEARCHES).clamp(LEAST_SEARCH, MOST_SEARCH);
+    let (previous, problems, left) = (None, Vec::new(), Cell::new(budget));
+    let mut walk = Walk { bytes, end, next: start.next, head: start.head, previous, problems, left };
     let began = if start == Chain::START {
         Began::Genesis
     } else {
@@ -127,6 +137,8 @@ fn checkpoint_of(bytes: &[u8], start: Chain) -> Option<Seq> {
 
 struct Walk<'a> {
     bytes: &'a [u8],
+    /// Bytes that may still be searched.
+    left: Cell<u64>,
     end: Option<Chain>,
     /// The seq that the record at the current place should have, and the head before it.
     next: Seq,
@@ -147,7 +159,7 @@ impl<'a> Walk<'a> {
     fn run(&mut self) -> u64 {
         let mut at = 0;
         let mut n = 0;
-        while at < self.bytes.len() && self.problems.len() < MAX_PROBLEMS {
+        while at < self.bytes.len() && self.problems.len() < MAX_PROBLEMS && self.left.get() > 0 {
             let read = Record::read(&self.bytes[at..]).ok();
             match read.filter(|r| r.prev == self.head && r.seq == self.next) {
                 Some(r) => {
@@ -162,6 +174,11 @@ impl<'a> Walk<'a> {
                     None => return n,
                 },
             }
+        }
+        if self.left.get() == 0 {
+            // Nobody can say more of it in reasonable time.
+            self.problem(self.next, What::Broken);
+            return n;
         }
         if let Some(end) = self.end {
             match self.next.cmp(&end.next) {
@@ -250,6 +267,25 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Where `what` stands in the journal, as far as there is time to look.
+    fn occurrences<'b>(&'b self, what: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+        let first = what.first().copied().unwrap_or(0);
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let rest = self.bytes.get(at..)?;
+                let found = rest.iter().position(|b| *b == first);
+                let looked = found.map_or(rest.len(), |found| found + 1);
+                self.left.set(self.left.get().saturating_sub(looked as u64));
+                let i = at + found.filter(|_| self.left.get() > 0)?;
+                at = i + 1;
+                if self.bytes[i..].starts_with(what) {
+                    return Some(i);
+                }
+            }
+        })
+    }
+
     /// Takes a changed record for the one that should be here.
     fn adopt(&mut self, at: usize, r: &Record<'_>) -> usize {
         self.head = r.head();
@@ -265,7 +301,7 @@ impl<'a> Walk<'a> {
         match self.end {
             Some(end) if end.head == head => true,
             None if at + r.bytes.len() == self.bytes.len() => true,
-            _ => occurrences(self.bytes, &head.0).next().is_some(),
+            _ => self.occurrences(&head.0).next().is_some(),
         }
     }
 
@@ -287,7 +323,7 @@ impl<'a> Walk<'a> {
 
     /// The record with this seq that follows this head, intact, anywhere.
     fn elsewhere(&self, head: Head, seq: Seq) -> Option<Record<'a>> {
-        occurrences(self.bytes, &head.0)
+        self.occurrences(&head.0)
             .filter_map(|at| Some((at, Record::read(&self.bytes[at..]).ok()?)))
             .find(|(at, r)| r.seq == seq && self.is_sound(r, *at))
             .map(|(_, r)| r)
@@ -295,34 +331,20 @@ impl<'a> Walk<'a> {
 
     /// The next place after the header of the record at `from` where an intact record `seq` begins.
     fn resume(&mut self, from: usize, seq: Seq) -> Option<usize> {
-        let found = occurrences(self.bytes, &seq.0.to_le_bytes())
-            .filter_map(|i| i.checked_sub(32))
-            .filter(|at| *at >= from + HEADER)
-            .find_map(|at| {
-                let r = Record::read(&self.bytes[at..]).ok()?;
-                self.is_sound(&r, at).then_some((at, r))
-            });
+        let seq_bytes = seq.0.to_le_bytes();
+        let found =
+            self.occurrences(&seq_bytes).filter_map(|i| i.checked_sub(32)).filter(|at| *at >= from + HEADER).find_map(
+                |at| {
+                    let r = Record::read(&self.bytes[at..]).ok()?;
+                    self.is_sound(&r, at).then_some((at, r))
+                },
+            );
         let (at, r) = found?;
         self.previous = None;
         self.next = seq;
         self.head = r.prev;
         Some(at)
     }
-}
-
-/// Where `what` stands in `bytes`.
-fn occurrences<'a>(bytes: &'a [u8], what: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let first = what.first().copied().unwrap_or(0);
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let i = at + bytes.get(at..)?.iter().position(|b| *b == first)?;
-            at = i + 1;
-            if bytes[i..].starts_with(what) {
-                return Some(i);
-            }
-        }
-    })
 }
 
 /// The first record in which two journals differ.
@@ -341,7 +363,8 @@ pub struct Difference<'a> {
 pub fn diff<'a>(left: &'a [u8], right: &'a [u8]) -> Option<Difference<'a>> {
     let mut left = records(left).map_while(Result::ok).peekable();
     let mut right = records(right).map_while(Result::ok).peekable();
-    let start = left.peek()?.seq.max(right.peek()?.seq);
+    let first = |record: Option<&Record<'_>>| record.map(|record| record.seq);
+    let start = first(left.peek()).max(first(right.peek()))?;
     let mut left = left.skip_while(|r| r.seq < start);
     let mut right = right.skip_while(|r| r.seq < start);
     loop {
@@ -377,6 +400,34 @@ mod tests {
         let report = verify(&parts.concat(), Some(end));
         assert_eq!(report.is_good(), report.problems.is_empty());
         report.problems.first().copied()
+    }
+
+    /// Each place of such a file wants the whole of it searched: the copies of one record, each of which the last record vouches for;
+    /// and places that begin as the wanted record does.
+    #[test]
+    fn a_file_made_to_be_searched_without_end_is_given_up() {
+        let mut step = Step::new(Chain::START);
+        step.record(Kind::Genesis, |b| b.extend(b"g"));
+        let mut copied = Step::new(Chain { next: Seq(7), head: Head([3; 32]) });
+        copied.record(Kind::Call, |_| ());
+        let copies = copied.bytes().repeat(40_000);
+        let mut file = [step.bytes(), &copies].concat();
+        file.extend(copied.chain().head.0);
+        assert!(!verify(&file, None).is_good());
+        let mut planted = Step::new(Chain { next: Seq(9), head: step.chain().head });
+        planted.record(Kind::Call, |_| ());
+        let file = [step.bytes(), copied.bytes(), &planted.bytes().repeat(40_000)].concat();
+        assert!(!verify(&file, Some(Chain { next: Seq(9), head: Head([1; 32]) })).is_good());
+    }
+
+    #[test]
+    fn a_journal_differs_from_one_without_records() {
+        let (parts, _) = journal(3);
+        let whole = parts.concat();
+        let found = diff(&whole, b"").unwrap();
+        assert!(found.seq == Seq(0) && found.left.is_some() && found.right.is_none());
+        assert!(diff(b"", &whole).unwrap().left.is_none());
+        assert_eq!(diff(b"", b""), None);
     }
 
     #[test]

@@ -75,8 +75,20 @@ pub fn export(
     let mut whose = None;
     let mut out = Some(out);
     let mut blobs: Vec<Digest> = Vec::new();
+    let mut end: Option<Chain> = None;
     while let Some((_, part)) = journal.next_part()? {
-        for record in record::records(part).map_while(Result::ok) {
+        for record in record::records(part) {
+            let record = match record {
+                Ok(record) => record,
+                // What is damaged is exported as it is, for who has to look at it, and not signed.
+                Err(error) if signing.is_some() => return Err(ExportError::Damaged(error.to_string())),
+                Err(_) => break,
+            };
+            let follows = end.is_none_or(|end| (record.seq, record.prev) == (end.next, end.head));
+            if signing.is_some() && !follows {
+                return Err(ExportError::Damaged(format!("record {} does not follow the one before it", record.seq)));
+            }
+            end = Some(Chain { next: record.seq.next(), head: record.head() });
             if let Some(out) = out.take() {
                 let about = about(&record)?;
                 if component {

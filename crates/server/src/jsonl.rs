@@ -162,6 +162,21 @@ pub fn read(bytes: &[u8]) -> Result<Lines, String> {
     Ok(Lines { about, records, report, damage, signed })
 }
 
+/// The first record whose line reads otherwise than this program tells it: by a change of the words, or by another version.
+pub fn told_otherwise(bytes: &[u8], registry: &Registry) -> Option<Seq> {
+    let mut teller = Teller::new(registry);
+    let lines = bytes.split(|byte| *byte == b'\n').skip(1);
+    let mut record = Vec::new();
+    for line in lines.map_while(|line| serde_json::from_slice::<Line>(line).ok()) {
+        record.clear();
+        put(&mut record, &line).ok()?;
+        if teller.tell(&Record::read(&record).ok()?) != line.shown {
+            return Some(Seq(line.shown.seq));
+        }
+    }
+    None
+}
+
 fn header(text: &str) -> Result<About, String> {
     let first: First = serde_json::from_str(text).map_err(|e| e.to_string())?;
     if first.troupe_journal != VERSION {

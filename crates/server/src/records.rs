@@ -13,11 +13,8 @@ use troupe_log::codec::{self, Reader};
 use troupe_log::{Head, Kind, Record};
 use troupe_runtime::actor::config::Config;
 use troupe_runtime::actor::message::Message;
-use troupe_runtime::boundary::{Registry, Tag};
+use troupe_runtime::boundary::{Registry, Tag, show};
 use troupe_runtime::replay::player::describe_outcome;
-
-/// The most of a payload that is shown.
-const MOST: usize = 512;
 
 /// One record, decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +33,24 @@ pub struct Shown {
     /// end `value`, `error` or `no-taker`; empty where there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub result: String,
+    /// What else there is of the message that begins a turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<ShownMessage>,
     /// The head of the journal after it.
     pub head: String,
+}
+
+/// What a message has besides sender, type and payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownMessage {
+    /// Its id: what an answer that is given later names.
+    pub id: String,
+    /// Names and values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The node time in microseconds after which nobody wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<u64>,
 }
 
 /// Tells the records of one journal, in their order: an outcome is read as its intent's or wait's function gives it.
@@ -73,6 +86,7 @@ impl<'a> Teller<'a> {
             input: parts.input,
             output: parts.output,
             result: parts.result.to_owned(),
+            message: parts.message,
             head: hex(&record.head()),
         }
     }
@@ -105,11 +119,12 @@ struct Words {
     input: String,
     output: String,
     result: &'static str,
+    message: Option<ShownMessage>,
 }
 
 impl Words {
     fn new(what: impl Into<String>, input: impl Into<String>) -> Self {
-        Self { what: what.into(), input: input.into(), output: String::new(), result: "" }
+        Self { what: what.into(), input: input.into(), ..Self::default() }
     }
 
     fn output(self, output: impl Into<String>) -> Self {
@@ -149,7 +164,7 @@ fn words(kind: Kind, body: &[u8], registry: &Registry, begun: &HashMap<u64, u64>
             let end = TurnEnd::decode(body)?;
             Words::new("", format!("fuel {}", end.fuel))
                 .output(describe_outcome(end.outcome, end.answer))
-                .result(["value", "error", "value", "no-taker"].get(usize::from(end.outcome)).unwrap_or(&""))
+                .result(["value", "error", "value", "no-taker", "value"].get(usize::from(end.outcome)).unwrap_or(&""))
         }
         Kind::Fault => {
             let fault = Fault::decode(body)?;
@@ -243,7 +258,12 @@ fn message(what: &str, message: &Message) -> Words {
     if message.attempt > 1 {
         input.push_str(&format!("  attempt {}", message.attempt));
     }
-    Words::new(what, input)
+    let more = ShownMessage {
+        id: message.id.to_string(),
+        headers: message.headers.clone(),
+        deadline: message.deadline.map(|at| at.0),
+    };
+    Words { message: Some(more), ..Words::new(what, input) }
 }
 
 fn called(head: &CallHead<'_>, registry: &Registry) -> Words {
@@ -277,8 +297,7 @@ fn outcome(tag: u64, outcome: &Outcome<'_>, registry: &Registry) -> String {
 /// The kind of an outcome, of which `text` is what it reads like.
 fn result(outcome: &Outcome<'_>, text: &str) -> &'static str {
     match outcome {
-        // A function with an error case has it as the only part of its result.
-        Outcome::Value(_) if text.starts_with("(Err(") => "error",
+        Outcome::Value(_) if is_error(text) => "error",
         Outcome::Value(_) => "value",
         Outcome::Trap(_) => "trap",
         Outcome::Exit(_) => "exit",
@@ -286,18 +305,22 @@ fn result(outcome: &Outcome<'_>, text: &str) -> &'static str {
     }
 }
 
-/// Text in quotes, or hexadecimal.
-fn bytes_shown(bytes: &[u8]) -> String {
-    let plain = |text: &&str| !text.chars().any(|c| c.is_control() && !c.is_whitespace());
-    match std::str::from_utf8(bytes).ok().filter(plain) {
-        Some(text) if text.len() <= MOST => format!("{text:?}"),
-        Some(text) => {
-            let cut: String = text.chars().take(MOST).collect();
-            format!("{cut:?}.. ({} bytes)", bytes.len())
-        }
-        None if bytes.len() <= MOST => format!("0x{}", hex::encode(bytes)),
-        None => format!("0x{}.. ({} bytes)", hex::encode(&bytes[..MOST]), bytes.len()),
+/// A result that is an error reads `(Err(..),)`, of a function whose types only its component knows `err(..)`; it may be the value of
+/// an option or of another result, as that of a future is. A text that begins so stands in quotes.
+fn is_error(text: &str) -> bool {
+    let mut rest = text.strip_prefix('(').unwrap_or(text);
+    while let Some(inner) = ["Some(", "Ok(", "some(", "ok("].iter().find_map(|case| rest.strip_prefix(case)) {
+        rest = inner;
     }
+    ["Err(", "err("].iter().any(|case| rest.starts_with(case))
+        || matches!(rest.trim_end_matches([',', ')']), "Err" | "err")
+}
+
+/// Text in quotes, or hexadecimal; cut and counted.
+fn bytes_shown(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    show::bytes(bytes, &mut out);
+    out
 }
 
 #[cfg(test)]
@@ -339,6 +362,16 @@ mod tests {
             Outcome::Value(b"\x01\x00\x00\x00x").encode(out);
         });
         assert_eq!(denial.output, "denied: no [grants.messaging]");
+    }
+
+    #[test]
+    fn what_reads_like_an_error_is_one() {
+        for text in ["(Err(NoEntry),)", "(Err(()),)", "err(\"no\")", "(Some(Ok(Err(DestinationNotFound))),)", "err"] {
+            assert!(is_error(text), "{text}");
+        }
+        for text in ["(Ok(5),)", "(\"Err(x)\",)", "ok(\"err(x)\")", "(Some(\"Err(\"),)", "(Errand { a: 1 },)", "()"] {
+            assert!(!is_error(text), "{text}");
+        }
     }
 
     #[test]

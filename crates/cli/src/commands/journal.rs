@@ -65,7 +65,7 @@ enum What {
         /// The key that must have signed the head; without it any key is taken and named
         #[arg(long, value_name = "PUBKEY")]
         key: Option<String>,
-        /// A signed head that was kept apart; else the one in the file
+        /// A signed head that was kept apart: --key is asked of it, and the one in the file must hold too
         #[arg(long, value_name = "FILE")]
         signed: Option<PathBuf>,
     },
@@ -218,7 +218,7 @@ pub async fn reader() -> Result<Node> {
 }
 
 async fn verify(context: &Context, of: &Of, key: Option<PublicKey>, apart: Option<SignedHead>) -> Result<()> {
-    let mut signed = None;
+    let (mut signed, mut otherwise) = (None, None);
     let verified = match of {
         // Against a signed head the records themselves are needed.
         Of::Actor(id) if key.is_none() && apart.is_none() => match Reach::find(context, id).await? {
@@ -230,10 +230,16 @@ async fn verify(context: &Context, of: &Of, key: Option<PublicKey>, apart: Optio
             }
         },
         of => {
-            let found = Evidence::read(&of.bytes(context).await?, &of.name())?;
+            let bytes = of.bytes(context).await?;
+            let found = Evidence::read(&bytes, &of.name())?;
             let told = found.told();
             if told.good {
                 signed = found.vouched(apart, key.as_ref())?;
+            }
+            if told.good && jsonl::is_jsonl(&bytes) {
+                let node = reader().await?;
+                otherwise = jsonl::told_otherwise(&bytes, node.registry());
+                node.close().await.map_err(|e| Failure::failed("internal", e, ""))?;
             }
             told
         }
@@ -242,6 +248,9 @@ async fn verify(context: &Context, of: &Of, key: Option<PublicKey>, apart: Optio
         let mut value = serde_json::to_value(&verified).unwrap_or_default();
         if let Some(signed) = &signed {
             value["signed"] = json!(SignedText::from(signed.clone()));
+        }
+        if let Some(seq) = otherwise {
+            value["told-otherwise"] = json!(seq.0);
         }
         context.out.value(&value);
         return if verified.good { Ok(()) } else { Err(damaged(of, &verified)) };
@@ -261,6 +270,11 @@ async fn verify(context: &Context, of: &Of, key: Option<PublicKey>, apart: Optio
                 "signed by {} at record {seq}: neither rewritten nor cut before it{}",
                 signed.key,
                 if key.is_some() { "" } else { " (if you trust that key: name it with --key)" }
+            ));
+        }
+        if let Some(seq) = otherwise {
+            context.out.line(format!(
+                "the line of record {seq} reads otherwise than this version tells it: no hash covers words, go by `troupe journal show`"
             ));
         }
     }
@@ -417,8 +431,14 @@ async fn diff(context: &Context, left: &Of, right: &Of) -> Result<()> {
         return Ok(());
     };
     let node = reader().await?;
-    let shown = |record: Option<record::Record<'_>>| record.map(|r| Teller::new(node.registry()).tell(&r));
-    let (a, b) = (shown(found.left), shown(found.right));
+    // An outcome is told by what began it.
+    let shown = |of: &Evidence, record: Option<record::Record<'_>>| {
+        let mut teller = Teller::new(node.registry());
+        let mut told =
+            record::records(&of.records).map_while(std::result::Result::ok).map(|record| teller.tell(&record));
+        record.and_then(|record| told.find(|told| told.seq == record.seq.0))
+    };
+    let (a, b) = (shown(&l, found.left), shown(&r, found.right));
     if context.out.json {
         context.out.value(&json!({ "identical": false, "seq": found.seq.0, "left": a, "right": b }));
     } else {

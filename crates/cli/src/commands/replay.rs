@@ -137,13 +137,12 @@ pub async fn run(context: &Context, args: &Args) -> Result<()> {
         return step::walk(context, Walk::new(replay)).await;
     }
     let until = Seq(args.until.unwrap_or(u64::MAX));
-    if args.turns && args.until.is_none() {
-        while let Some(turn) = replay.next_turn().await.map_err(|e| failed(context, e))? {
-            show(context, &turn);
+    let told = |turn: &Replayed| {
+        if args.turns {
+            show(context, turn);
         }
-    } else {
-        replay.until(until).await.map_err(|e| failed(context, e))?;
-    }
+    };
+    replay.until(until, told).await.map_err(|e| failed(context, e))?;
     let summary = replay.summary();
     let state = match args.until {
         None => None,

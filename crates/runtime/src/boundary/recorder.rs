@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use troupe_log::body::{Due, Hidden, Redaction, TurnEnd};
+use troupe_log::body::{CallHead, Due, Hidden, Redaction, TurnEnd};
 use troupe_log::codec::{self, Reader};
 use troupe_log::record::KindNumber;
 use troupe_log::{Chain, Kind, Mark, NodeTime, Record, Seq, Step};
@@ -95,7 +95,7 @@ impl Recorder {
             recording,
             registry,
             step: Step::new(chain),
-            resources: Resources::default(),
+            resources: resources_of(recording),
             cursor: None,
             scratch: Vec::new(),
             denied: None,
@@ -116,6 +116,11 @@ impl Recorder {
     /// True while the guest is answered from its journal.
     pub fn replaying(&self) -> bool {
         self.cursor.is_some()
+    }
+
+    /// True in a fork, which may do something else than the records.
+    pub(super) fn forked(&self) -> bool {
+        self.departures.is_some()
     }
 
     /// The tip of the journal, with the open step.
@@ -158,7 +163,7 @@ impl Recorder {
 
     /// A new instance begins: it holds no resource.
     pub fn new_instance(&mut self) {
-        self.resources = Resources::default();
+        self.resources = resources_of(self.recording);
         self.renewals.clear();
         self.dues = Dues::default();
     }
@@ -366,7 +371,12 @@ impl Recorder {
         }
         self.crossed = seq;
         let Some(cursor) = &mut self.cursor else { return Ok(Recalled::Live) };
-        let recalled = cursor.take_answer()?;
+        let recalled = match cursor.take_answer() {
+            Err(error) if error.is::<Unanswered>() => {
+                return Err(self.differs(seq, entry, params, error.to_string()).into());
+            }
+            recalled => recalled?,
+        };
         if let Recalled::Outcome(range) = &recalled {
             let logical = handed_out(entry, &cursor.bytes[range.clone()])?;
             let due = cursor.take_due(seq);
@@ -457,13 +467,13 @@ impl Cursor {
             Some(Kind::Intent) => Kind::Outcome,
             Some(Kind::Wait) => Kind::Wake,
             kind => {
-                let (_, params) = tag_and_params(record.body);
-                let mut outcome = 12 + params.len();
+                // Anybody may have made it.
+                let mut body = Reader::new(record.body);
+                CallHead::decode(&mut body)?;
                 if kind == Some(Kind::Denial) {
-                    let mut grant = Reader::new(record.body.get(outcome..).unwrap_or(&[]));
-                    grant.str()?;
-                    outcome += grant.at();
+                    body.str()?;
                 }
+                let outcome = body.at();
                 return Ok(Recalled::Outcome(self.at - record.body.len() + outcome..self.at));
             }
         };
@@ -479,11 +489,20 @@ impl Cursor {
             AtEnd::GoLive => {}
             AtEnd::Leave => return Err(LeftHere.into()),
             AtEnd::Ended => {
-                return Err(wasmtime::Error::msg(format!("the journal has no answer to the call of record {seq}")));
+                return Err(Unanswered.into());
             }
         }
         Ok(if wanted == Kind::Outcome { Recalled::OpenIntent(seq) } else { Recalled::OpenWait(seq, due) })
     }
+}
+
+/// The records of a turn that has ended begin something and do not end it.
+#[derive(Debug, thiserror::Error)]
+#[error("a call without an answer")]
+struct Unanswered;
+
+fn resources_of(recording: Recording) -> Resources {
+    if recording == Recording::On { Resources::default() } else { Resources::plain() }
 }
 
 /// The logical numbers that an outcome hands out.

@@ -8,7 +8,7 @@ use std::fmt::{Debug, Write as _};
 use super::recordable::Recordable;
 
 /// So many bytes of a list of bytes are shown.
-const MOST_BYTES: usize = 384;
+const MOST_BYTES: usize = 512;
 /// So much text is enough: what follows in a list is counted.
 const ENOUGH: usize = 512;
 
@@ -39,6 +39,16 @@ pub fn bytes(bytes: &[u8], out: &mut String) {
     if shown.len() < bytes.len() {
         let _ = write!(out, ".. ({} bytes)", bytes.len());
     }
+}
+
+/// An answer: bytes, and where they are cut their digest, so that two of one beginning are told apart.
+pub fn answer(answer: &[u8]) -> String {
+    let mut out = String::new();
+    bytes(answer, &mut out);
+    if answer.len() > MOST_BYTES {
+        let _ = write!(out, ", {}", troupe_log::Digest::of(answer));
+    }
+    out
 }
 
 /// A list of something else: `[a, b]`.
@@ -126,10 +136,10 @@ mod tests {
         assert_eq!(shown(&b"\x1b[31m".to_vec()), "0x1b5b33316d", "a terminal's control sequence is no text");
         assert_eq!(shown(&vec![b"in".to_vec(), vec![1]]), "[\"in\", 0x01]");
         let long = shown(&"\u{e9}".repeat(10_000).into_bytes());
-        assert!(long.starts_with('"') && long.ends_with("\".. (20000 bytes)") && long.len() < 500, "{long}");
+        assert!(long.starts_with('"') && long.ends_with("\".. (20000 bytes)") && long.len() < 600, "{long}");
         let odd = shown(&format!("x{}", "\u{e9}".repeat(10_000)).into_bytes());
         assert!(odd.starts_with("\"x\u{e9}") && odd.ends_with(".. (20001 bytes)"), "{odd}");
-        assert!(shown(&vec![0_u8; 10_000]).len() < 900);
+        assert!(shown(&vec![0_u8; 10_000]).len() < 1100);
         let many = shown(&vec!["x".repeat(100); 10_000]);
         assert!(many.len() < 1000 && many.ends_with(", .. 10000 in all]"), "{many}");
     }

@@ -11,7 +11,7 @@ use troupe_log::codec::{self, Reader};
 use troupe_log::record::HEADER;
 use troupe_log::{Digest, Kind, Record, Seq, record};
 
-use super::player::{Loaded, Player, describe_outcome, outcome};
+use super::player::{Loaded, Player, describe_outcome};
 use super::turns::{End, Item, PastTurn};
 use super::{JournalSource, Replay};
 use crate::actor::executor::describe;
@@ -40,7 +40,7 @@ pub enum Edit {
 /// A turn that went otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForkedTurn {
-    /// Counted from 0.
+    /// Counted from 1.
     pub number: u64,
     /// The record that began it.
     pub began: Seq,
@@ -89,7 +89,7 @@ impl Replay {
         let mut fork = Fork { edited, ..Fork::default() };
         let mut next = Some(turn);
         let mut saved: Option<Vec<u8>> = None;
-        let (mut number, mut first) = (self.summary.turns, true);
+        let (mut number, mut first) = (self.summary.turns + 1, true);
         // A message whose fault the change has undone is not tried again.
         let mut healed = None;
         while let Some(mut turn) = next.take() {
@@ -171,10 +171,11 @@ async fn play(player: &mut Player, source: &JournalSource, turn: &PastTurn) -> R
         End::Faulted(fault) => format!("fault {}: {}", fault.cause.name(), fault.text),
         End::Open => "still open".to_owned(),
     };
-    let forked = match ended {
+    let (forked, same) = match ended {
         Ok(output) => {
-            let (number, bytes) = outcome(turn.kind, &output);
-            let text = describe_outcome(number, &bytes);
+            let (number, bytes) = player.masked_outcome(turn.kind, &output);
+            let same =
+                matches!(&turn.end, End::Ended { outcome, answer, .. } if *outcome == number && *answer == bytes);
             match output {
                 Output::State(state) => {
                     if let Some(live) = player.live() {
@@ -184,7 +185,7 @@ async fn play(player: &mut Player, source: &JournalSource, turn: &PastTurn) -> R
                 Output::Answer(state) if turn.kind == TurnKind::Save => played.saved = Some(state),
                 _ => {}
             }
-            text
+            (describe_outcome(number, &bytes), same)
         }
         Err(Fall::Differs(Divergence { seq, expected, actual, .. })) => {
             let at = if seq == Divergence::NO_FURTHER_RECORD { turn.last } else { seq };
@@ -193,12 +194,14 @@ async fn play(player: &mut Player, source: &JournalSource, turn: &PastTurn) -> R
             return Ok(played);
         }
         Err(Fall::Fault(cause, text)) => {
+            let text = player.masked_text(&text);
+            let same = matches!(&turn.end, End::Faulted(fault) if fault.cause == cause && fault.text == text);
             played.stopped = Some(format!("its turn ended with a fault: {}: {text}", cause.name()));
-            format!("fault {}: {text}", cause.name())
+            (format!("fault {}: {text}", cause.name()), same)
         }
         Err(fall) => return Err(Error::Unreplayable { why: describe(&fall) }),
     };
-    if recorded != forked {
+    if !same {
         played.end = Some((recorded, forked));
     }
     Ok(played)
@@ -244,6 +247,10 @@ fn change(turn: &mut PastTurn, seq: Seq, edit: &Edit, registry: &Registry) -> Re
             for record in record::records(&turn.records).map_while(std::result::Result::ok) {
                 if matches!(record.kind.known(), Some(Kind::Intent | Kind::Wait)) {
                     begun.push((record.seq, crate::boundary::tag_and_params(record.body).0));
+                }
+                if record.kind == Kind::Redaction && body::Redaction::decode(record.body).is_ok_and(|it| it.of == seq) {
+                    // What is hidden of the result that was; nothing of it is put into the one that is.
+                    continue;
                 }
                 if record.seq != seq {
                     out.extend_from_slice(record.bytes);

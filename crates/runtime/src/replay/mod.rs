@@ -174,7 +174,7 @@ impl ReplayCode {
 /// A turn that was replayed without difference.
 #[derive(Clone, Debug)]
 pub struct Replayed {
-    /// Counted from 0.
+    /// Counted from 1.
     pub number: u64,
     /// The record that began it.
     pub began: Seq,
@@ -417,8 +417,8 @@ impl Replay {
         self.played += 1;
         player.play(&turn, &blobs).await.map_err(failed)?;
         self.standing = player.live().is_some();
-        let number = self.summary.turns;
         self.summary.turns += 1;
+        let number = self.summary.turns;
         self.summary.records += turn.last.0 - turn.began.0 + 1;
         Ok(Replayed {
             number,
@@ -463,15 +463,17 @@ impl Replay {
         Ok(())
     }
 
-    /// Replays the turns that end at or before record `until`.
-    pub async fn until(&mut self, until: Seq) -> Result<Summary> {
+    /// Replays the turns that end at or before record `until`, and tells of each.
+    pub async fn until(&mut self, until: Seq, mut told: impl FnMut(&Replayed)) -> Result<Summary> {
         while let Some(turn) = self.look().inspect_err(|_| self.ended = true)? {
             let beyond = turn.last > until;
             self.ahead = Some(turn);
             if beyond {
                 break;
             }
-            self.next_turn().await?;
+            if let Some(turn) = self.next_turn().await? {
+                told(&turn);
+            }
         }
         Ok(self.summary)
     }
@@ -537,7 +539,8 @@ async fn save(player: &mut Player) -> Option<Vec<u8>> {
         last: Seq(0),
         head: Head::ZERO,
     };
-    match player.run(&turn, AtEnd::Ended, u64::MAX / 4, &|_| None).await {
+    let fuel = player.about().limits.fuel.saturating_mul(10);
+    match player.run(&turn, AtEnd::Ended, fuel, &|_| None).await {
         Ok(Output::Answer(bytes)) => Some(bytes),
         _ => None,
     }

@@ -86,7 +86,7 @@ pub fn outcome(kind: TurnKind, output: &Output) -> (u8, Cow<'_, [u8]>) {
     }
 }
 
-/// An outcome as text.
+/// An outcome as text; what is long is cut, counted, and told by its digest.
 pub fn describe_outcome(number: u8, answer: &[u8]) -> String {
     let kept = if number == 4 { kept(answer) } else { None };
     if let Some((state, size, answer)) = kept {
@@ -97,10 +97,7 @@ pub fn describe_outcome(number: u8, answer: &[u8]) -> String {
             None => format!("the answer put off; {state}"),
         };
     }
-    let text = match std::str::from_utf8(answer) {
-        Ok(text) if !text.chars().any(|c| c.is_control() && c != '\n') => format!("{text:?}"),
-        _ => format!("0x{}", hex::encode(&answer[..answer.len().min(256)])),
-    };
+    let text = crate::boundary::show::answer(answer);
     match number {
         0 => format!("answer {text}"),
         1 => format!("error {text}"),
@@ -223,10 +220,8 @@ impl Player {
         let played = self.run(turn, at_end, fuel, blobs).await;
         match (&turn.end, played) {
             (End::Ended { outcome: number, answer, .. }, Ok(output)) => {
+                let (actual, bytes) = self.masked_outcome(turn.kind, &output);
                 let Some(live) = &mut self.live else { return Err(gone()) };
-                let (actual, bytes) = outcome(turn.kind, &output);
-                let secrets = live.guest().recorder.secrets.clone();
-                let bytes = secrets.masked(&bytes);
                 live.guest()
                     .recorder
                     .end_replay(|| format!("ended the turn with {}", describe_outcome(actual, &bytes)))
@@ -257,7 +252,7 @@ impl Player {
                 unread.map_err(Fall::Differs)
             }
             (End::Faulted(fault), Ok(output)) => {
-                let (number, bytes) = outcome(turn.kind, &output);
+                let (number, bytes) = self.masked_outcome(turn.kind, &output);
                 Err(Fall::Differs(Divergence {
                     seq: turn.last,
                     function: "the end of the turn".to_owned(),
@@ -266,7 +261,7 @@ impl Player {
                 }))
             }
             (End::Open, Ok(output)) => {
-                let (number, bytes) = outcome(turn.kind, &output);
+                let (number, bytes) = self.masked_outcome(turn.kind, &output);
                 Err(Fall::Differs(Divergence {
                     seq: turn.last,
                     function: "the end of the turn".to_owned(),
@@ -278,13 +273,13 @@ impl Player {
                 seq: turn.last,
                 function: "the end of the turn".to_owned(),
                 expected: describe_outcome(*outcome, answer),
-                actual: format!("{}: {text}", cause.name()),
+                actual: format!("{}: {}", cause.name(), self.masked_text(&text)),
             })),
             (End::Faulted(fault), Err(Fall::Fault(cause, text))) => Err(Fall::Differs(Divergence {
                 seq: turn.last,
                 function: "the end of the turn".to_owned(),
                 expected: format!("{}: {}", fault.cause.name(), fault.text),
-                actual: format!("{}: {text}", cause.name()),
+                actual: format!("{}: {}", cause.name(), self.masked_text(&text)),
             })),
             (end, Err(Fall::Differs(mut divergence))) => {
                 if divergence.seq == Divergence::NO_FURTHER_RECORD {
@@ -298,6 +293,19 @@ impl Player {
             }
             (_, Err(fall)) => Err(fall),
         }
+    }
+
+    /// What an output is in a turn's end, without the values of secrets, which replay has put back.
+    pub(super) fn masked_outcome(&mut self, kind: TurnKind, output: &Output) -> (u8, Vec<u8>) {
+        let (number, bytes) = outcome(kind, output);
+        let secrets = self.any_recorder().map(|recorder| recorder.secrets.clone()).unwrap_or_default();
+        (number, secrets.masked(&bytes).into_owned())
+    }
+
+    /// The same of a text.
+    pub(super) fn masked_text(&mut self, text: &str) -> String {
+        let secrets = self.any_recorder().map(|recorder| recorder.secrets.clone()).unwrap_or_default();
+        secrets.masked_text(text).into_owned()
     }
 
     /// Runs a turn against its records. With [`AtEnd::GoLive`] it goes on live behind them.

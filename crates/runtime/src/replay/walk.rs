@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use troupe_log::{Kind, Seq, record};
 
+use super::nothing::Given;
 use super::turns::PastTurn;
 use super::{Ahead, Edit, Fork, JournalSource, Replay, ReplayCode, Replayed, Start, StateView, Summary, new_player};
 use crate::boundary::{About, Registry, tag_and_params};
@@ -193,12 +194,13 @@ impl Walk {
 
     /// What would have come of it had record `seq` been another. The walk stays where it is.
     pub async fn fork(&self, seq: Seq, edit: &Edit) -> Result<Fork> {
-        let Replay { source, in_force, code, .. } = &self.replay;
+        let Replay { source, in_force, code, given, .. } = &self.replay;
         let replay = match in_force.is_empty() {
             true => Replay::new(code.clone(), source.clone())?,
             false => Replay::in_force(in_force.clone(), source.clone())?,
         };
-        replay.fork(seq, edit).await
+        let Given { values, key } = given.clone();
+        replay.with_secrets(values.unwrap_or_default(), key).fork(seq, edit).await
     }
 
     /// How the records are read.

@@ -120,6 +120,7 @@ async fn command(context: &Context, walk: &mut Walk, breaks: &mut Vec<Break>, sa
             let fork = walk.fork(seq, &edit).await.map_err(failed)?;
             tell_fork(context, &fork);
         }
+        "h" | "help" | "?" if context.out.json => context.out.value(&json!({ "help": HELP })),
         "h" | "help" | "?" => context.out.line(HELP),
         "q" | "quit" => return Ok(true),
         other => return Err(Failure::usage(format!("there is no command {other:?}"), "`help` lists them")),
