@@ -123,9 +123,11 @@ async fn without_a_journal_what_was_sent_arrives_while_its_sender_waits() {
     probe.journal = Mode::Off;
     probe.grants.messaging = Some(Messaging { to: vec![ActorPattern::parse("counter").unwrap()] });
     node.start(probe).await.unwrap();
-    node.cast(&id("probe"), Outgoing::new("messaging#send-then-block", &b"counter|add|5"[..])).await.unwrap();
+    let asker = node.clone();
+    let asked = tokio::spawn(async move { ask(&asker, "probe", "messaging#send-then-block", "counter|add|5").await });
     while ask(&node, "counter", "get", "").await.unwrap() != "5" {
+        assert!(!asked.is_finished());
         tokio::task::yield_now().await;
     }
-    drop(node);
+    assert!(!asked.is_finished());
 }

@@ -246,7 +246,8 @@ impl Preopen {
 
 /// Whether something can be opened without a wait for who has the other end: a pipe by name is no file for a guest.
 pub(super) fn opens(is: DescriptorType) -> bool {
-    !matches!(is, DescriptorType::Fifo | DescriptorType::Socket)
+    // wasmtime-wasi knows neither pipes nor sockets by name.
+    !matches!(is, DescriptorType::Fifo | DescriptorType::Socket | DescriptorType::Unknown)
 }
 
 /// Opens a granted directory; the error says what to do.
