@@ -29,6 +29,30 @@ fn an_actor_with_a_route_is_served_and_goes_on_after_kill_9() {
     assert!(here.run(&["replay", "actor"]).ok().contains("no difference") || here.run(&["replay", "actor"]).code == 0);
 }
 
+/// `wasi-http` with a `port` in the manifest of Theater is a route for everything, and a gateway that listens there.
+#[test]
+fn a_manifest_of_theater_with_a_port_is_served_there() {
+    let here = Folder::new();
+    let text = format!(
+        "name = \"web\"\ncomponent = {:?}\n[[handler]]\ntype = \"wasi-http\"\nport = 0\nhost = \"localhost\"\n",
+        guest("web")
+    );
+    here.write("manifest.toml", text.as_bytes());
+    let ask = |node: &crate::front_support::Running, path: &str| {
+        let (status, body) = http(&json!({ "address": node.said["http"] }), &format!("GET {path}"), &[], b"");
+        (status, String::from_utf8(body).unwrap())
+    };
+    let node = here.node(&["manifest.toml"]);
+    assert!(node.said["http"].as_str().unwrap().starts_with("127.0.0.1:"), "{}", node.said);
+    assert_eq!(ask(&node, "/count"), (200, "1".to_owned()));
+    node.kill();
+    let node = here.node(&["manifest.toml"]);
+    assert_eq!(ask(&node, "/any/where"), (404, "nothing here".to_owned()), "the guest's own answer");
+    assert_eq!(ask(&node, "/count"), (200, "3".to_owned()));
+    node.stop();
+    assert_eq!(here.run(&["replay", "web"]).code, 0);
+}
+
 #[test]
 fn a_command_is_run_with_its_arguments_and_its_code_is_passed_on() {
     let here = Folder::new();

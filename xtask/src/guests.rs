@@ -28,7 +28,7 @@ const PYTHON_SDK: &[&str] = &["sdk/python/troupe.py"];
 const JS_SDK: &[&str] = &["sdk/javascript/troupe.js"];
 
 #[rustfmt::skip]
-const FOREIGN: [Foreign; 12] = [
+const FOREIGN: [Foreign; 13] = [
     Foreign { name: "counter-c", language: Language::C, folder: "tests/guests/c-counter", with: &[] },
     Foreign { name: "tables", language: Language::C, folder: "tests/guests/c-tables", with: &[] },
     Foreign { name: "counter-sdk-c", language: Language::C, folder: "sdk/c/examples/counter", with: C_SDK },
@@ -36,6 +36,7 @@ const FOREIGN: [Foreign; 12] = [
     Foreign { name: "workflow-sdk-c", language: Language::C, folder: "sdk/c/examples/workflow", with: C_SDK },
     Foreign { name: "worker-sdk-c", language: Language::C, folder: "sdk/c/examples/worker", with: C_SDK },
     Foreign { name: "counter-python", language: Language::Python, folder: "tests/guests/python-counter", with: &[] },
+    Foreign { name: "python-stdlib", language: Language::Python, folder: "tests/guests/python-stdlib", with: &[] },
     Foreign { name: "office-sdk-python", language: Language::Python, folder: "sdk/python/examples/office", with: PYTHON_SDK },
     Foreign { name: "workflow-sdk-python", language: Language::Python, folder: "sdk/python/examples/workflow", with: PYTHON_SDK },
     Foreign { name: "counter-js", language: Language::JavaScript, folder: "tests/guests/js-counter", with: &[] },

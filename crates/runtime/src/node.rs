@@ -11,6 +11,7 @@ pub(crate) mod births;
 pub mod channels;
 pub(crate) mod core;
 mod dead;
+mod folders;
 pub(crate) mod listing;
 mod moving;
 mod party;
@@ -345,6 +346,7 @@ impl Node {
             });
         }
         self.name_components(&mut spec).await?;
+        let folders = self.name_folders(&mut spec)?;
         let config = Config::of(&spec);
         let there = self.core.cell(&spec.id);
         if let Some(Status::Moved(why)) = there.as_ref().map(|cell| cell.life.lock().status.clone()) {
@@ -356,6 +358,7 @@ impl Node {
         {
             return Ok(Started { id: spec.id, incarnation, resumed: true, changed });
         }
+        folders::make(&folders)?;
         crate::host::wasi::check(&spec.grants).map_err(|error| Error::Invalid { what: error.to_string() })?;
         self.core.room(there.as_deref())?;
         if self.core.unborn.lock().contains(&spec.id) {
@@ -378,6 +381,7 @@ impl Node {
             }
             None => Incarnation(0),
         };
+        folders::empty(&folders)?;
         let entry = ActorEntry {
             incarnation,
             component: code.inspection.digest,

@@ -172,13 +172,14 @@ async fn work(
     manifest: Option<Manifest>,
     (server, gateway): (&mut Option<Server>, &mut Option<Gateway>),
 ) -> Result<()> {
+    let listen = args.http.or_else(|| manifest.as_ref()?.actors.iter().find_map(|spec| spec.listen));
     let started = match manifest {
         Some(manifest) => node.start_manifest(manifest, args.fresh).await.map_err(Failure::from)?,
         None => Vec::new(),
     };
     let listening = Server::start(place, node.clone(), node.data(), &SystemEntropy);
     let server = server.insert(listening.map_err(|e| Failure::failed("listen", e, ""))?);
-    if let Some(address) = args.http {
+    if let Some(address) = listen {
         let tls = args.http_cert.clone().zip(args.http_key.clone());
         let opened = Gateway::start(GatewayOptions { tls, ..GatewayOptions::at(address) }, node.clone()).await;
         *gateway = Some(opened.map_err(|e| Failure::failed("listen", e, ""))?);

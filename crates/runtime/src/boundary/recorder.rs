@@ -179,6 +179,11 @@ impl Recorder {
         found.ok_or_else(|| wasmtime::Error::msg(format!("nothing is registered as {name}")))
     }
 
+    /// The name of one of the host's own functions.
+    pub(crate) fn name_of(&self, tag: Tag) -> Option<String> {
+        self.registry.get(tag).map(|entry| entry.name.clone())
+    }
+
     /// Whether something of an earlier life could be made again.
     pub(crate) fn has_renewals(&self) -> bool {
         !self.renewals.is_empty()

@@ -51,6 +51,9 @@ impl Grants {
             if let Some(max) = self.random.max_bytes {
                 let _ = write!(text, ", max-bytes = {}", quoted(&max.to_string()));
             }
+            if let Some(max) = self.random.max_int {
+                let _ = write!(text, ", max-int = {max}");
+            }
             text + " }"
         };
         let clocks = match &self.time {
@@ -67,6 +70,11 @@ impl Grants {
                 }
                 if time.scale.get() != 1 {
                     let _ = write!(text, ", scale = {}", time.scale);
+                }
+                for (key, bound) in [("min-sleep", time.min_sleep), ("max-sleep", time.max_sleep)] {
+                    if let Some(bound) = bound {
+                        let _ = write!(text, ", {key} = {}", quoted(&write_duration(bound)));
+                    }
                 }
                 text + " }"
             }
@@ -152,6 +160,9 @@ impl Grants {
         // What came later is written only where it is granted: older texts, which stand in journals, stay as they are.
         if self.journal {
             lines.push(("journal", self.journal.to_string()));
+        }
+        if self.store.is_some() {
+            lines.push(("store", section(self.store.as_ref(), |names| vec![("names", patterns(names))])));
         }
         if let Some(http) = &self.http {
             lines.push(("http", http.text()));
@@ -310,11 +321,14 @@ mod tests {
                 offset: if r.flip() { -(r.next(1 << 40) as i64) } else { r.next(1 << 40) as i64 },
                 frozen: r.flip().then(|| WallTime(r.next(1 << 32) * 1_000_000)),
                 scale: NonZeroU32::new(1 + r.next(86_400) as u32).unwrap(),
+                min_sleep: r.flip().then(|| Duration::from_micros(r.next(1 << 30))),
+                max_sleep: r.flip().then(|| Duration::from_micros((1 << 30) + r.next(1 << 40))),
             },
             random: RandomGrant {
                 enabled: r.flip(),
                 seed: r.flip().then(|| if r.flip() { u64::MAX } else { r.next(u64::MAX) }),
                 max_bytes: r.flip().then(|| ByteCount(r.next(1 << 20))),
+                max_int: r.flip().then(|| r.next(u64::MAX)),
             },
             host: r.flip(),
             stdio: r.flip(),
@@ -362,6 +376,7 @@ mod tests {
             keyvalue: r.flip().then(|| KeyValue { own: some(r), shared: some(r) }),
             logging: r.flip(),
             journal: r.flip(),
+            store: r.flip().then(|| some(r)),
             secrets: (0..r.next(3))
                 .map(|i| {
                     (

@@ -40,6 +40,7 @@ pub(super) const GRANT_KEYS: &[&str] = &[
     "locks",
     "registry",
     "keyvalue",
+    "store",
     "logging",
     "journal",
     "config",
@@ -121,6 +122,7 @@ pub(super) fn read<'d, 'i>(
                     _ => grant.shared = list,
                 })?;
             }
+            "store" => grants.store = lists(&entry, everything(), &["names"], |names, _, list| *names = list)?,
             "http" => grants.http = HttpGrant::read(&entry)?,
             "secrets" => grants.secrets = secrets(&entry)?,
             _ => {
@@ -215,7 +217,7 @@ fn clocks(entry: &Entry<'_, '_>, grants: &mut Grants) -> Result<(), Error> {
         grants.clocks = entry.bool()?;
         return Ok(());
     }
-    let section = entry.section(&["enabled", "offset", "frozen", "scale"])?;
+    let section = entry.section(&["enabled", "offset", "frozen", "scale", "min-sleep", "max-sleep"])?;
     grants.clocks = section.get("enabled").map_or(Ok(true), |e| e.bool())?;
     let mut time = ClockGrant::default();
     if let Some(entry) = section.get("offset") {
@@ -236,6 +238,17 @@ fn clocks(entry: &Entry<'_, '_>, grants: &mut Grants) -> Result<(), Error> {
         time.scale = scale
             .ok_or_else(|| entry.bad("is out of range", format!("the clocks run 1 to {MAX_SCALE} times as fast")))?;
     }
+    for (key, bound) in [("min-sleep", &mut time.min_sleep), ("max-sleep", &mut time.max_sleep)] {
+        if let Some(entry) = section.get(key) {
+            *bound = Some(entry.duration()?);
+        }
+    }
+    if let (Some(min), Some(max)) = (time.min_sleep, time.max_sleep)
+        && min > max
+        && let Some(entry) = section.get("max-sleep")
+    {
+        return Err(entry.bad("is shorter than `min-sleep`", "no sleep would be allowed: make it longer"));
+    }
     grants.time = time;
     Ok(())
 }
@@ -245,13 +258,16 @@ fn random(entry: &Entry<'_, '_>, grant: &mut RandomGrant) -> Result<(), Error> {
         grant.enabled = entry.bool()?;
         return Ok(());
     }
-    let section = entry.section(&["enabled", "seed", "max-bytes"])?;
+    let section = entry.section(&["enabled", "seed", "max-bytes", "max-int"])?;
     grant.enabled = section.get("enabled").map_or(Ok(true), |e| e.bool())?;
     if let Some(seed) = section.get("seed") {
         grant.seed = Some(seed.u64()?);
     }
     if let Some(max) = section.get("max-bytes") {
         grant.max_bytes = Some(max.bytes()?);
+    }
+    if let Some(max) = section.get("max-int") {
+        grant.max_int = Some(max.u64()?);
     }
     Ok(())
 }

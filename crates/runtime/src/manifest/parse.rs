@@ -57,6 +57,7 @@ pub(super) struct Draft<'d, 'i> {
     pub(super) bind: BTreeMap<String, String>,
     pub(super) initial_fsm_state: String,
     pub(super) http: Option<Serving>,
+    pub(super) listen: Option<std::net::SocketAddr>,
 }
 
 /// Reads one actor: `own` has the actor's keys, `sections` the sections beside it (the same one for a child).
@@ -109,6 +110,7 @@ pub(super) fn actor<'d, 'i>(own: &Section<'d, 'i>, sections: &Section<'d, 'i>) -
             None => String::new(),
         },
         http,
+        listen: None,
         id,
     })
 }

@@ -66,6 +66,7 @@ impl Profile {
                 locks: Some(all()),
                 registry: Some(Registration { register: all(), lookup: all() }),
                 keyvalue: Some(KeyValue { own: all(), shared: all() }),
+                store: Some(all()),
                 ..Grants::default()
             },
         }

@@ -110,6 +110,10 @@ pub(super) fn resolve(draft: Draft<'_, '_>, folder: Option<&Path>) -> Result<Act
     };
     let mut grants = draft.grants;
     for (grant, entry) in grants.filesystem.iter_mut().zip(&draft.hosts) {
+        // The node makes it.
+        if grant.is_new() {
+            continue;
+        }
         grant.host = absolute(&grant.host, folder, entry)?;
         if !grant.host.is_dir() {
             return Err(entry.bad(
@@ -137,6 +141,7 @@ pub(super) fn resolve(draft: Draft<'_, '_>, folder: Option<&Path>) -> Result<Act
         bind: draft.bind,
         initial_fsm_state: draft.initial_fsm_state,
         http: draft.http,
+        listen: draft.listen,
     })
 }
 

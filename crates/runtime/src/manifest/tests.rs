@@ -446,13 +446,32 @@ type = "message-server"
     assert_eq!(spec.journal, Mode::Off);
     assert!(!spec.grants.random.enabled && spec.grants.messaging.is_none());
 
+    let served = |keys: &str| {
+        let text = format!("{bare}\n[[handler]]\ntype = \"wasi-http\"\n{keys}");
+        let spec = read(&text).unwrap().actors.remove(0);
+        assert_eq!(spec.grants.http, Some(crate::manifest::HttpGrant::all()));
+        assert_eq!(spec.http.is_some(), spec.listen.is_some());
+        assert!(spec.http.is_none_or(|serving| serving.route == "/"));
+        spec.listen.map(|address| address.to_string())
+    };
+    assert_eq!(served(""), None, "it only asks");
+    assert_eq!(served("host = \"localhost\"").as_deref(), None);
+    assert_eq!(served("port = 8080").as_deref(), Some("127.0.0.1:8080"));
+    assert_eq!(served("port = 1\nhost = \"0.0.0.0\"").as_deref(), Some("0.0.0.0:1"));
+
     let cases = [
+        ("[[handler]]\ntype = \"wasi-http\"\nport = 65536", "is no port"),
+        ("[[handler]]\ntype = \"wasi-http\"\nhost = \"example.com\"", "is \"example.com\""),
         ("[[handler]]\ntype = \"randon\"", "the nearest known handler is \"random\""),
-        ("[[handler]]\ntype = \"store\"", "manifest.toml:5:8: the handler \"store\" is not supported"),
-        ("[[handler]]\ntype = \"random\"\nmax_int = 3", "`max_int` is not supported"),
+        ("[[handler]]\ntype = \"supervisor\"", "manifest.toml:5:8: the handler \"supervisor\" is not supported"),
+        ("[[handler]]\ntype = \"random\"\nmax_int = -3", "max_int"),
         ("[[handler]]\ntype = \"random\"\nsed = 3", "the nearest known key is `seed`"),
-        ("[[handler]]\ntype = \"timing\"\nmax_sleep_duration = 3", "`max_sleep_duration` is not supported"),
-        ("[[handler]]\ntype = \"filesystem\"\nnew_dir = true", "`new_dir = true` is not supported"),
+        (
+            "[[handler]]\ntype = \"timing\"\nmin_sleep_duration = 4\nmax_sleep_duration = 3",
+            "is less than `min_sleep_duration`",
+        ),
+        ("[[handler]]\ntype = \"filesystem\"\nnew_dir = true\npath = \"data\"", "stands beside `path`"),
+        ("[[handler]]\ntype = \"filesystem\"\nnew_dir = false", "needs `path`"),
         ("[[handler]]\nseed = 1", "needs `type`"),
         ("save = true", "the nearest known key is `name`"),
     ];

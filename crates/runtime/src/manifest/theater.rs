@@ -4,12 +4,15 @@
 //! cannot be kept is an error that says so: narrowing something silently less than asked would be a hole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::Error;
+use super::http::{HttpGrant, Instance, Serving};
 use super::init::Init;
 use super::parse::{self, Draft};
 use super::text::{Doc, Entry, Section, nearest, shown};
@@ -51,6 +54,7 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
             ..Grants::default()
         },
         hosts: Vec::new(),
+        listen: None,
     };
     if let Some(handlers) = root.get("handler") {
         for entry in handlers.list("[[handler]]")? {
@@ -78,13 +82,16 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
         snapshots: Snapshots::default(),
         bind: BTreeMap::new(),
         initial_fsm_state: String::new(),
-        http: None,
+        http: granted.listen.map(|_| Serving { route: "/".to_owned(), instance: Instance::Actor }),
+        listen: granted.listen,
     })
 }
 
 struct Granted<'d, 'i> {
     grants: Grants,
     hosts: Vec<Entry<'d, 'i>>,
+    /// Where it is to be served over HTTP.
+    listen: Option<SocketAddr>,
 }
 
 impl<'d, 'i> Granted<'d, 'i> {
@@ -106,7 +113,15 @@ impl<'d, 'i> Granted<'d, 'i> {
             }
             "timing" => {
                 let section = entry.section(&["type", "min_sleep_duration", "max_sleep_duration"])?;
-                refuse(&section, &["min_sleep_duration", "max_sleep_duration"])?;
+                let millis =
+                    |key: &str| section.get(key).map(|entry| entry.u64().map(Duration::from_millis)).transpose();
+                let time = &mut self.grants.time;
+                (time.min_sleep, time.max_sleep) = (millis("min_sleep_duration")?, millis("max_sleep_duration")?);
+                if let Some(entry) = section.get("max_sleep_duration")
+                    && time.min_sleep > time.max_sleep
+                {
+                    return Err(entry.bad("is less than `min_sleep_duration`", "no sleep would be allowed"));
+                }
                 self.grants.clocks = true;
                 Ok(())
             }
@@ -118,16 +133,49 @@ impl<'d, 'i> Granted<'d, 'i> {
                 self.grants.messaging = Some(Messaging { to: vec![all] });
                 Ok(())
             }
-            word @ ("wasi-http" | "supervisor" | "store") => {
+            "store" => {
+                entry.section(&["type"])?;
+                self.grants.store = Some(vec![ActorPattern::all()]);
+                Ok(())
+            }
+            "wasi-http" => self.http(entry),
+            word @ "supervisor" => {
                 Err(kind.unsupported(format!("the handler \"{word}\""), "take it out if the component does without it"))
             }
             word => Err(unknown(word)),
         }
     }
 
+    /// Requests to public hosts; with a `port` it is served too, by the gateway of whoever runs the manifest.
+    fn http(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
+        let section = entry.section(&["type", "port", "host"])?;
+        self.grants.http = Some(HttpGrant::all());
+        let host = match section.get("host") {
+            None => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Some(host) => match host.str()? {
+                "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                text => text.parse().map_err(|_| {
+                    host.bad(
+                        format!("is \"{}\"", shown(text)),
+                        "write an address of this machine, such as \"127.0.0.1\"",
+                    )
+                })?,
+            },
+        };
+        match section.get("port") {
+            // It says where, and not that it is served.
+            None => Ok(()),
+            Some(port) => {
+                let number = u16::try_from(port.u64()?);
+                let number = number.map_err(|_| port.bad("is no port", "write a number up to 65535"))?;
+                self.listen = Some(SocketAddr::new(host, number));
+                Ok(())
+            }
+        }
+    }
+
     fn random(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
         let section = entry.section(&["type", "seed", "max_bytes", "max_int", "allow_crypto_secure"])?;
-        refuse(&section, &["max_int"])?;
         if let Some(entry) = section.get("allow_crypto_secure") {
             // With a seed nothing given is secure; without one everything is.
             if !entry.bool()? && !section.has("seed") {
@@ -139,6 +187,7 @@ impl<'d, 'i> Granted<'d, 'i> {
             enabled: true,
             seed: section.get("seed").map(|e| e.u64()).transpose()?,
             max_bytes: section.get("max_bytes").map(|e| e.bytes()).transpose()?,
+            max_int: section.get("max_int").map(|e| e.u64()).transpose()?,
         };
         Ok(())
     }
@@ -173,17 +222,28 @@ impl<'d, 'i> Granted<'d, 'i> {
 
     fn filesystem(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
         let section = entry.section(&["type", "path", "new_dir"])?;
-        if let Some(entry) = section.get("new_dir")
-            && entry.bool()?
-        {
-            return Err(entry.unsupported("`new_dir = true`", "make a directory and name it with `path`"));
+        let new = section.get("new_dir").filter(|entry| !matches!(entry.bool(), Ok(false)));
+        if let Some(entry) = &new {
+            entry.bool()?;
+            if section.has("path") {
+                return Err(
+                    entry.bad("stands beside `path`", "a new directory is the node's to place: take `path` out")
+                );
+            }
         }
-        let host = section.need("path", "path = \"data\"")?;
+        let (host, path) = match new {
+            Some(entry) => (entry, FilesystemGrant::NEW),
+            None => {
+                let host = section.need("path", "path = \"data\"")?;
+                let path = host.str()?;
+                (host, path)
+            }
+        };
         if !self.hosts.is_empty() {
             return Err(host.unsupported("a second filesystem handler", "the guest's root is one directory; name that"));
         }
         self.grants.filesystem.push(FilesystemGrant {
-            host: PathBuf::from(host.str()?),
+            host: PathBuf::from(path),
             guest: "/".to_owned(),
             read_only: false,
             repeat: false,
@@ -192,14 +252,4 @@ impl<'d, 'i> Granted<'d, 'i> {
         self.hosts.push(host);
         Ok(())
     }
-}
-
-/// Refuses keys that narrow what this version cannot narrow.
-fn refuse(section: &Section<'_, '_>, keys: &[&str]) -> Result<(), Error> {
-    for key in keys {
-        if let Some(entry) = section.get(key) {
-            return Err(entry.unsupported(format!("`{key}`"), "take it out if the actor may do without that bound"));
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct ActorSpec {
     pub initial_fsm_state: String,
     /// The route on which it is served over HTTP.
     pub http: Option<Serving>,
+    /// Where the node's gateway listens for it, if whoever runs the node does not say. The command's affair, in no record.
+    pub listen: Option<SocketAddr>,
 }
 
 impl ActorSpec {
@@ -61,6 +64,7 @@ impl ActorSpec {
             bind: BTreeMap::new(),
             initial_fsm_state: String::new(),
             http: None,
+            listen: None,
         }
     }
 }
@@ -202,6 +206,8 @@ pub struct Grants {
     pub registry: Option<Registration>,
     /// Key-value stores; `None` denies them.
     pub keyvalue: Option<KeyValue>,
+    /// Stores by content, by name; `None` denies them.
+    pub store: Option<Vec<ActorPattern>>,
     /// `wasi:logging`.
     pub logging: bool,
     /// `troupe:journal/records`: seeing the own journal.
@@ -234,6 +240,7 @@ impl Default for Grants {
             locks: None,
             registry: None,
             keyvalue: None,
+            store: None,
             logging: true,
             journal: false,
             config: BTreeMap::new(),
@@ -252,11 +259,15 @@ pub struct ClockGrant {
     pub frozen: Option<WallTime>,
     /// How many times faster both clocks run, and what is waited for is over.
     pub scale: NonZeroU32,
+    /// A sleep is this long, or longer; `None` is no bound.
+    pub min_sleep: Option<Duration>,
+    /// A sleep is this long, or shorter; `None` is no bound.
+    pub max_sleep: Option<Duration>,
 }
 
 impl Default for ClockGrant {
     fn default() -> Self {
-        Self { offset: 0, frozen: None, scale: NonZeroU32::MIN }
+        Self { offset: 0, frozen: None, scale: NonZeroU32::MIN, min_sleep: None, max_sleep: None }
     }
 }
 
@@ -269,11 +280,13 @@ pub struct RandomGrant {
     pub seed: Option<u64>,
     /// Bytes of one request; `None` leaves the payload limit.
     pub max_bytes: Option<ByteCount>,
+    /// How far apart the ends of a range may be out of which a number is drawn; `None` is no bound.
+    pub max_int: Option<u64>,
 }
 
 impl Default for RandomGrant {
     fn default() -> Self {
-        Self { enabled: true, seed: None, max_bytes: None }
+        Self { enabled: true, seed: None, max_bytes: None, max_int: None }
     }
 }
 

@@ -7,6 +7,7 @@
 use super::secrets::SecretSource;
 use super::types::{ActorPattern, ClockGrant, Grants, Limits, Supervision, glob};
 use super::units::write_duration;
+use std::time::Duration;
 
 impl Grants {
     /// Ok if whoever has these grants may do nothing that `parent` may not; else the key and both values.
@@ -26,8 +27,16 @@ impl Grants {
             check(&format!("grants.{key}"), !child || parent, "true", "false")?;
         }
         if self.clocks {
-            let kept = parent.time == ClockGrant::default() || self.time == parent.time;
-            check("grants.clocks", kept, "another time", "its own")?;
+            let time = |grants: &Grants| ClockGrant { min_sleep: None, max_sleep: None, ..grants.time.clone() };
+            let (child, above) = (time(self), time(parent));
+            check("grants.clocks", above == ClockGrant::default() || child == above, "another time", "its own")?;
+            let shown = |bound: Option<Duration>| bound.map_or("none".to_owned(), write_duration);
+            let (child, above) = (self.time.min_sleep, parent.time.min_sleep);
+            let kept = above.is_none_or(|least| child.is_some_and(|min| min >= least));
+            check("grants.clocks.min-sleep", kept, shown(child), shown(above))?;
+            let (child, above) = (self.time.max_sleep, parent.time.max_sleep);
+            let kept = above.is_none_or(|most| child.is_some_and(|max| max <= most));
+            check("grants.clocks.max-sleep", kept, shown(child), shown(above))?;
         }
         if self.random.enabled {
             let (child, above) = (&self.random, &parent.random);
@@ -37,6 +46,9 @@ impl Grants {
             let shown = |max: Option<troupe_log::ByteCount>| max.map_or("none".to_owned(), |max| max.to_string());
             let kept = above.max_bytes.is_none_or(|most| child.max_bytes.is_some_and(|max| max <= most));
             check("grants.random.max-bytes", kept, shown(child.max_bytes), shown(above.max_bytes))?;
+            let shown = |max: Option<u64>| max.map_or("none".to_owned(), |max| max.to_string());
+            let kept = above.max_int.is_none_or(|most| child.max_int.is_some_and(|max| max <= most));
+            check("grants.random.max-int", kept, shown(child.max_int), shown(above.max_int))?;
         }
         self.environment_within(parent)?;
         for (key, value) in &self.config {
@@ -137,7 +149,7 @@ impl Grants {
 
     fn shared_within(&self, parent: &Grants) -> Result<(), String> {
         type Lists = fn(&Grants) -> Option<Vec<ActorPattern>>;
-        let lists: [(&str, Lists); 11] = [
+        let lists: [(&str, Lists); 12] = [
             ("tuplespace.spaces", |g| g.tuplespace.as_ref().map(|t| t.spaces.clone())),
             ("channels.send", |g| g.channels.as_ref().map(|c| c.send.clone())),
             ("channels.receive", |g| g.channels.as_ref().map(|c| c.receive.clone())),
@@ -149,6 +161,7 @@ impl Grants {
             ("registry.lookup", |g| g.registry.as_ref().map(|r| r.lookup.clone())),
             ("keyvalue.own", |g| g.keyvalue.as_ref().map(|k| k.own.clone())),
             ("keyvalue.shared", |g| g.keyvalue.as_ref().map(|k| k.shared.clone())),
+            ("store.names", |g| g.store.clone()),
         ];
         for (key, list) in lists {
             patterns(key, list(self), list(parent))?;
@@ -312,7 +325,7 @@ mod tests {
     fn wide() -> Grants {
         let list = |text: &str| vec![pattern(text)];
         Grants {
-            random: RandomGrant { enabled: true, seed: Some(1), max_bytes: Some(ByteCount(64)) },
+            random: RandomGrant { enabled: true, seed: Some(1), max_bytes: Some(ByteCount(64)), max_int: Some(9) },
             messaging: Some(Messaging { to: list("m*") }),
             environment: Some(Environment {
                 vars: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
@@ -327,7 +340,13 @@ mod tests {
                 repeat: false,
                 quota: Some(ByteCount(4096)),
             }],
-            time: ClockGrant { offset: 5, ..ClockGrant::default() },
+            time: ClockGrant {
+                offset: 5,
+                min_sleep: Some(Duration::from_millis(1)),
+                max_sleep: Some(Duration::from_millis(9)),
+                ..ClockGrant::default()
+            },
+            store: Some(list("d*")),
             sockets: Some(Sockets {
                 connect: vec![range("*:443"), range("10.0.0.0/8:80-90")],
                 listen: vec![range("127.0.0.1:8080")],
@@ -376,10 +395,16 @@ mod tests {
             change(&mut child);
             assert!(child.within(&none).unwrap_err().starts_with(&format!("grants.{key} = true")), "{key}");
         }
-        let cases: [(&str, Change); 40] = [
+        let cases: [(&str, Change); 46] = [
             ("random.seed", |g| g.random.seed = None),
             ("random.max-bytes", |g| g.random.max_bytes = Some(ByteCount(65))),
             ("random.max-bytes", |g| g.random.max_bytes = None),
+            ("random.max-int", |g| g.random.max_int = Some(10)),
+            ("random.max-int", |g| g.random.max_int = None),
+            ("clocks.min-sleep", |g| g.time.min_sleep = Some(Duration::from_micros(999))),
+            ("clocks.max-sleep", |g| g.time.max_sleep = Some(Duration::from_millis(10))),
+            ("clocks.max-sleep", |g| g.time.max_sleep = None),
+            ("store.names", |g| g.store.as_mut().unwrap().push(pattern("*"))),
             ("messaging.to", |g| g.messaging.as_mut().unwrap().to.push(pattern("*"))),
             ("environment.vars.A", |g| drop(g.environment.as_mut().unwrap().vars.insert("A".into(), "2".into()))),
             ("environment.vars.B", |g| drop(g.environment.as_mut().unwrap().vars.insert("B".into(), "1".into()))),

@@ -1,4 +1,4 @@
-//! Key-value stores: those of single actors, and those that actors of a namespace share.
+//! Key-value stores: those of single actors, those that actors of a namespace share, and what they keep by content.
 //!
 //! Owns what stands in which store. A pair is a row from the batch of the step that set it to that of the step that removed it; an
 //! actor's own stores end with it. Writes of two steps to one key take effect in the order in which the steps commit. An
@@ -38,6 +38,8 @@ pub enum StoreId {
     Own(ActorId, String),
     /// Everybody's who is granted it.
     Shared(ActorId),
+    /// What is kept by content in this namespace, in all its stores.
+    Content(String),
 }
 
 impl StoreId {
@@ -46,6 +48,7 @@ impl StoreId {
         match self {
             StoreId::Own(actor, name) => format!("o{actor}\0{name}\0{key}"),
             StoreId::Shared(name) => format!("s{name}\0{key}"),
+            StoreId::Content(namespace) => format!("c{namespace}\0{key}"),
         }
         .into_bytes()
     }
@@ -60,6 +63,7 @@ impl StoreId {
                 Some((StoreId::Own(ActorId::reserved(owner).ok()?, name.to_owned()), key))
             }
             "s" => Some((StoreId::Shared(ActorId::parse(owner).ok()?), rest)),
+            "c" => Some((StoreId::Content(owner.to_owned()), rest)),
             _ => None,
         }
     }
@@ -69,6 +73,7 @@ impl StoreId {
         match self {
             StoreId::Own(actor, _) => actor.to_string(),
             StoreId::Shared(name) => format!("@{}", name.namespace()),
+            StoreId::Content(namespace) => format!("#{namespace}"),
         }
     }
 }
@@ -195,6 +200,8 @@ pub enum Update {
         /// The value.
         value: Arc<[u8]>,
     },
+    /// Removes the value if it is this one.
+    Remove(Arc<[u8]>),
 }
 
 /// What is added to a number; the drafts of the interface differ in its range.
@@ -211,7 +218,7 @@ pub enum Delta {
 pub enum Updated {
     /// The new number.
     Number(String),
-    /// The value is set.
+    /// The value is set, or removed.
     Swapped,
     /// Somebody was first.
     Changed,
@@ -238,19 +245,23 @@ impl Delta {
 const NOT_A_NUMBER: &str = "the value is not a decimal number of 64 bits";
 
 impl Update {
-    /// What to set, and the answer; nothing is set where there is no value.
-    fn decide(&self, before: Option<&Value>) -> (Option<Arc<[u8]>>, Updated) {
+    /// What stands there from now on (a removal is none), if anything changes, and the answer.
+    fn decide(&self, before: Option<&Value>) -> (Option<Option<Arc<[u8]>>>, Updated) {
         match self {
             Update::Add(delta) => {
                 let text = before.map_or(Ok("0"), |value| std::str::from_utf8(&value.bytes));
                 let sum = text.map_err(|_| NOT_A_NUMBER.to_owned()).and_then(|text| delta.add(text));
                 match sum {
-                    Ok(sum) => (Some(sum.as_bytes().into()), Updated::Number(sum)),
+                    Ok(sum) => (Some(Some(sum.as_bytes().into())), Updated::Number(sum)),
                     Err(why) => (None, Updated::Refused(why)),
                 }
             }
             Update::Swap { version, value } => match before.map_or(0, |value| value.version) {
-                now if now == *version => (Some(value.clone()), Updated::Swapped),
+                now if now == *version => (Some(Some(value.clone())), Updated::Swapped),
+                _ => (None, Updated::Changed),
+            },
+            Update::Remove(value) => match before {
+                Some(before) if before.bytes == *value => (Some(None), Updated::Swapped),
                 _ => (None, Updated::Changed),
             },
         }
@@ -290,6 +301,17 @@ impl KeyValues {
         (keys, behind.next().is_some(), store.gate)
     }
 
+    /// Shows every key that begins like this, in order, with the size of its value, until it has seen enough.
+    pub fn each(&self, id: &StoreId, me: &ActorId, prefix: &str, mut show: impl FnMut(&str, usize) -> bool) -> Gate {
+        let state = self.state.lock();
+        let Some(store) = state.stores.get(id) else { return Gate::default() };
+        let mut all = store.pairs.from(prefix, me).take_while(|(key, _)| key.starts_with(prefix));
+        while let Some((key, value)) = all.next()
+            && show(key, value.bytes.len())
+        {}
+        store.gate
+    }
+
     /// Stages that a key has a value, or none; nothing where it has none already.
     pub fn set(
         &self,
@@ -322,9 +344,9 @@ impl KeyValues {
         let before = state.stores.get(id).and_then(|store| store.pairs.get(key, me));
         let (value, updated) = update.decide(before);
         let Some(value) = value else { return (updated, None) };
-        match state.stage(id, me, key, Some(value.clone())) {
+        match state.stage(id, me, key, value.clone()) {
             Ok(more) => {
-                put(batch, id, key, Some(&value));
+                put(batch, id, key, value.as_deref());
                 drop(state);
                 (updated, Some(self.change(id, me, vec![key.to_owned()], more)))
             }
@@ -494,10 +516,10 @@ impl Staging for Deciding {
         let (value, mut updated) = update.decide(before);
         let mut staged = None;
         if let Some(value) = value {
-            match state.stage(id, me, key, Some(value.clone())) {
+            match state.stage(id, me, key, value.clone()) {
                 Ok(more) => {
                     staged = Some(more);
-                    put(batch, id, key, Some(&value));
+                    put(batch, id, key, value.as_deref());
                 }
                 Err(full) => updated = Updated::Refused(refusal(full)),
             }
@@ -644,11 +666,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_removed_if_it_is_this_is_not_what_somebody_put_there_meanwhile() {
+        let (stores, store) = (KeyValues::default(), StoreId::Content("default".to_owned()));
+        commit(vec![set(&stores, &store, "a", "k", b"1").unwrap()]);
+        let remove = |value: &[u8]| ask(&stores, &store, "b", Update::Remove(value.into()));
+        commit(vec![remove(b"2")]);
+        assert_eq!(get(&stores, &store, "a"), Some(b"1".to_vec()), "another value");
+        // Asked for when it was, decided when it was not any more.
+        let late = remove(b"1");
+        commit(vec![set(&stores, &store, "a", "k", b"3").unwrap()]);
+        commit(vec![late]);
+        assert_eq!(get(&stores, &store, "a"), Some(b"3".to_vec()));
+        commit(vec![remove(b"3")]);
+        assert_eq!(get(&stores, &store, "a"), None);
+        assert!(stores.state.lock().stores.is_empty(), "an empty store is none");
+        for (key, value) in [("x", "1"), ("y1", "22"), ("y2", "333"), ("z", "4")] {
+            commit(vec![set(&stores, &store, "a", key, value.as_bytes()).unwrap()]);
+        }
+        let mut seen = Vec::new();
+        stores.each(&store, &id("a"), "y", |key, size| {
+            seen.push((key.to_owned(), size));
+            true
+        });
+        assert_eq!(seen, [("y1".to_owned(), 2), ("y2".to_owned(), 3)]);
+    }
+
+    #[test]
     fn a_row_names_its_store_and_key() {
         for (store, key) in [
             (StoreId::Own(id("ns/a"), "default".to_owned()), "k"),
             (StoreId::Own(id("a"), "x".to_owned()), "with\0zero"),
             (StoreId::Shared(id("ns/shared")), ""),
+            (StoreId::Content("ns".to_owned()), "store-1\0cab"),
         ] {
             assert_eq!(StoreId::from_row(&store.row(key)), Some((store, key)));
         }

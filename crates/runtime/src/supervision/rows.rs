@@ -333,6 +333,7 @@ impl Start {
             // Its grants have their digests.
             components: BTreeMap::new(),
             initial_fsm_state: config.first_state,
+            listen: None,
             http: config.http,
         })
     }

@@ -2,10 +2,12 @@
 //!
 //! Errors are text, as the package has them. What is not granted is an error where the function has one, else a fault.
 
+pub mod chain;
 mod environment;
 mod messages;
 mod random;
 mod runtime;
+mod store;
 mod timing;
 
 use crate::boundary::Boundary;
@@ -15,8 +17,10 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     // Types only.
     boundary.interface("theater:simple/types")?;
     runtime::link(boundary)?;
+    chain::link(boundary)?;
     messages::link(boundary)?;
     environment::link(boundary)?;
     random::link(boundary)?;
+    store::link(boundary)?;
     timing::link(boundary)
 }

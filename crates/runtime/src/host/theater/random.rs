@@ -1,6 +1,6 @@
 //! `theater:simple/random`: the same randomness as `wasi:random`, under the same grant, so that a seed makes it reproducible.
 //!
-//! Promises: no memory is taken for more than `max-bytes`, else the payload limit; numbers of a range are all equally likely.
+//! Promises: no memory is taken for more than `max-bytes`, else the payload limit; no range is wider than `max-int`; numbers of a range are all equally likely.
 
 use super::super::common::denied;
 use super::super::wasi::random::fill;
@@ -43,6 +43,9 @@ fn range(guest: &mut Guest, min: u64, max: u64) -> Result<u64, String> {
     let Some(width) = max.checked_sub(min).filter(|width| *width > 0) else {
         return Err(format!("an empty range: {min} to {max}"));
     };
+    if let Some(most) = guest.about.grants.random.max_int.filter(|most| width > *most) {
+        return Err(format!("a range of {width} numbers was asked for; max-int is {most}"));
+    }
     // A draw out of 128 bits: no number is likelier than another by more than one in 2^64.
     let bits = u128::from_le_bytes(filled(guest, [0; 16])?);
     Ok(min + (bits % u128::from(width)) as u64)

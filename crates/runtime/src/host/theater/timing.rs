@@ -2,6 +2,8 @@
 //!
 //! A sleep is a wait as `troupe:actor/host` has it: it goes on after a crash, and ends early with an error where the turn must get on.
 
+use std::time::Duration;
+
 use super::super::common::denied;
 use super::super::host::{awake, fall_asleep};
 use crate::boundary::{Begun, Boundary, Effect, Guest, Wait};
@@ -19,13 +21,26 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         })?
         .wait(
             "sleep",
-            Wait { begin: |guest, (millis,), id| Ok(sleep(guest, *millis, id)), again: |_, _, _| Ok(()), end },
+            Wait {
+                begin: |guest, (millis,), id| match bounded(guest, *millis) {
+                    Ok(()) => Ok(sleep(guest, *millis, id)),
+                    Err(why) => Ok(Begun::Now((Err(why),))),
+                },
+                again: |_, _, _| Ok(()),
+                end,
+            },
         )?
         .wait(
             "deadline",
             Wait {
                 begin: |guest, (moment,): &(u64,), id| {
                     let left = moment.saturating_sub(now(guest));
+                    // A moment that is past is no sleep.
+                    if left > 0
+                        && let Err(why) = bounded(guest, left)
+                    {
+                        return Ok(Begun::Now((Err(why),)));
+                    }
                     Ok(sleep(guest, left, id))
                 },
                 again: |_, _, _| Ok(()),
@@ -37,6 +52,20 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
 
 fn now(guest: &Guest) -> u64 {
     guest.node.wall_time().0 / 1000
+}
+
+/// An error if a sleep is shorter or longer than the grant lets it be.
+fn bounded(guest: &Guest, millis: u64) -> Result<(), String> {
+    let time = &guest.about.grants.time;
+    let asked = Duration::from_millis(millis);
+    let words = |key: &str, bound: Duration| {
+        Err(format!("a sleep of {millis} ms was asked for; {key} is {} ms", bound.as_millis()))
+    };
+    match (time.min_sleep, time.max_sleep) {
+        (Some(least), _) if asked < least => words("min-sleep", least),
+        (_, Some(most)) if asked > most => words("max-sleep", most),
+        _ => Ok(()),
+    }
 }
 
 fn sleep(guest: &mut Guest, millis: u64, id: &WaitId) -> Begun<Slept> {

@@ -471,7 +471,7 @@ fn ask(guest: &mut Guest, id: &StoreId, key: &str, update: Update, wait: &WaitId
             }
             Some(updated)
         }
-        StoreId::Shared(_) => {
+        StoreId::Shared(_) | StoreId::Content(_) => {
             let durable = guest.recorder.recording();
             guest.stage_service(service.ask(id, key, update, wait, durable));
             None

@@ -53,7 +53,7 @@ fn every_function_of_the_wit_is_registered_and_no_other() {
 #[test]
 fn every_function_of_theater_is_registered_or_said_not_to_be() {
     let engine = dummy::engine();
-    let interfaces = ["runtime", "environment", "random", "timing", "message-server-host"];
+    let interfaces = ["runtime", "environment", "random", "timing", "message-server-host", "store"];
     let imports: String = interfaces.iter().map(|name| format!("import theater:simple/{name};")).collect();
     let text = format!("package test:theater; world w {{ {imports} }}");
     let component = dummy::component(&engine, &[dummy::wit().join("theater-simple")], &text);
@@ -68,8 +68,7 @@ fn every_function_of_theater_is_registered_or_said_not_to_be() {
         [
             "theater:simple/message-server-host#close-channel",
             "theater:simple/message-server-host#open-channel",
-            "theater:simple/message-server-host#send-on-channel",
-            "theater:simple/runtime#get-chain"
+            "theater:simple/message-server-host#send-on-channel"
         ]
     );
 }
