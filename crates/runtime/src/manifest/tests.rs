@@ -186,7 +186,7 @@ shared = ["cache"]
 
     // `true` and a section without keys are everything of the own namespace; `false` is nothing.
     let grants = |text: &str| parse(&with(text)).map(|mut m| m.actors.remove(0).grants);
-    let all = "processes = true\ntuplespace = true\nchannels = true\ngroups = true\nlocks = true\nregistry = true\nkeyvalue = true\n";
+    let all = "processes = true\ntuplespace = true\nchannels = true\ngroups = true\nlocks = true\nregistry = true\nkeyvalue = true\nstore = true\n";
     let of_true = grants(&format!("[components]\nworker = \"counter.wasm\"\n[grants]\n{all}")).unwrap();
     assert_eq!(of_true.processes, Some(Processes { spawn: vec!["worker".into()], ..Processes::default() }));
     let trusted = Profile::Trusted.grants();

@@ -548,6 +548,7 @@ impl Staging for Deciding {
             if let Some(store) = state.stores.get(id) {
                 gate = gate.and(store.gate);
             }
+            state.prune(id);
         }
         committed.waits.complete(wait.clone(), completion, gate);
     }
