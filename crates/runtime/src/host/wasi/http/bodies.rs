@@ -222,8 +222,8 @@ pub(in super::super) fn wrote(guest: &mut Guest) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Whether a stream reads a body that its client still sends: waiting for it ends the step.
-pub(in super::super) fn is_source(guest: &Guest, stream: u32) -> bool {
+/// Whether a stream reads the body of a request that is served.
+fn is_source(guest: &Guest, stream: u32) -> bool {
     let real = guest.recorder.resources.get(stream);
     real.is_some_and(|real| guest.http.sources.contains(&real))
 }

@@ -12,7 +12,7 @@ mod requests;
 mod responses;
 
 pub(super) use bodies::{
-    BodyIn, about_to_splice, gathers, is_sink, is_source, recorded_read, recorded_splice, recorded_write, sink_closed,
+    BodyIn, about_to_splice, gathers, is_sink, recorded_read, recorded_splice, recorded_write, sink_closed,
     source_closed, splice, spliced, wrote,
 };
 
