@@ -6,6 +6,7 @@
 mod facts;
 mod measure;
 mod peer;
+mod plain_http;
 mod raw;
 mod redis;
 mod report;
@@ -21,7 +22,9 @@ use clap::Parser;
 
 use crate::facts::Facts;
 use crate::report::{Report, Row};
-use crate::rows::{calls, casts, durable, host_calls, memory, moves, queues, replay, requests, spawn, start, tuples};
+use crate::rows::{
+    calls, casts, durable, host_calls, http, memory, moves, queues, replay, requests, spawn, start, tuples,
+};
 use crate::setup::Setup;
 
 /// The benchmarks of Troupe. `cargo xtask bench` builds the guests and runs this.
@@ -73,6 +76,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("host-call-0", |setup| Ok(vec![host_calls::recorded(setup, 0)?])),
     ("host-call-64", |setup| Ok(vec![host_calls::recorded(setup, 1)?])),
     ("host-call-4096", |setup| Ok(vec![host_calls::recorded(setup, 2)?])),
+    ("http-off http-off-p99 http-buffered http-buffered-p99", http::all),
 ];
 
 fn main() -> ExitCode {

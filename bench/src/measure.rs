@@ -47,9 +47,15 @@ pub async fn time<T>(best: &mut Best, operations: u32, run: impl Future<Output =
 }
 
 /// The middle one, in microseconds.
-pub fn median(mut times: Vec<Duration>) -> f64 {
+pub fn median(times: Vec<Duration>) -> f64 {
+    quantile(times, 0.5)
+}
+
+/// The time that this share of them does not pass, in microseconds.
+pub fn quantile(mut times: Vec<Duration>, share: f64) -> f64 {
     times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default().as_secs_f64() * 1e6
+    let at = (times.len() as f64 * share) as usize;
+    times.get(at.min(times.len().saturating_sub(1))).copied().unwrap_or_default().as_secs_f64() * 1e6
 }
 
 #[cfg(test)]
@@ -66,5 +72,6 @@ mod tests {
         assert!((best.per_second() - 100_000.0).abs() < 1e-6);
         let times = [5, 1, 9].map(Duration::from_micros);
         assert!((median(times.to_vec()) - 5.0).abs() < 1e-9);
+        assert!((quantile(times.to_vec(), 0.99) - 9.0).abs() < 1e-9);
     }
 }

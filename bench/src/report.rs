@@ -36,6 +36,10 @@ pub const ROWS: &[&str] = &[
     "host-call-0",
     "host-call-64",
     "host-call-4096",
+    "http-off",
+    "http-off-p99",
+    "http-buffered",
+    "http-buffered-p99",
 ];
 
 /// On which side of its target a value must be.

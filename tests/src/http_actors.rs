@@ -16,11 +16,12 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use troupe_log::{ByteCount, SimDisk};
 use troupe_runtime::http;
-use troupe_runtime::manifest::{ActorSpec, Instance, Mode, OnFault, Serving};
+use troupe_runtime::manifest::{ActorSpec, HttpGrant, Instance, Mode, OnFault, Serving};
 use troupe_runtime::node::{Node, Outgoing};
 use troupe_server::{Gateway, GatewayOptions};
 
-use crate::support::{id, node_on, power_cut, replay, spec, verified};
+use crate::http_peer::Peer;
+use crate::support::{begun, id, node_on, power_cut, replay, spec, verified};
 
 fn web(route: &str) -> ActorSpec {
     let mut web = spec("web", "web");
@@ -185,6 +186,92 @@ async fn an_instance_a_request_keeps_nothing() {
     node.close().await.unwrap();
 }
 
+fn per_request(parallel: u32) -> ActorSpec {
+    let mut spec = web("/");
+    spec.journal = Mode::Off;
+    spec.grants.http = Some(HttpGrant { private: true, ..HttpGrant::all() });
+    let parallel = parallel.try_into().unwrap();
+    spec.http = Some(Serving { instance: Instance::PerRequest, parallel, ..Serving::on("/").unwrap() });
+    spec
+}
+
+async fn waiting(node: &Node, count: usize) {
+    while node.actor(&id("web")).await.unwrap().mailbox != count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_lets_the_requests_that_are_in_work_end_and_one_that_is_now_cuts_them() {
+    let peer = Peer::start().await;
+    // One place more than requests, and one less.
+    for (parallel, work) in [(4, 3), (2, 2)] {
+        let (node, _disk, gateway) = served(per_request(parallel)).await;
+        let asked = peer.asked().len();
+        let (gateway, asking) = three(gateway, &peer);
+        peer.asked_times(asked + work).await;
+        waiting(&node, 3 - work).await;
+        node.stop_now(&id("web"), "enough").await.unwrap();
+        for asked in asking {
+            let status = asked.await.unwrap().0;
+            assert!((500..600).contains(&status) || status == 404, "{status}");
+        }
+        assert_eq!(get(&gateway, "/count").await.0, 404);
+        node.start_fresh(per_request(2)).await.unwrap();
+        assert_eq!(get(&gateway, "/count").await, (200, "1".to_owned()));
+        node.close().await.unwrap();
+    }
+    for (parallel, work) in [(4, 3), (2, 2)] {
+        let peer = Peer::start().await;
+        let (node, _disk, gateway) = served(per_request(parallel)).await;
+        let (_gateway, asking) = three(gateway, &peer);
+        peer.asked_times(work).await;
+        waiting(&node, 3 - work).await;
+        let web = id("web");
+        let stopping = begun(node.stop(&web, "enough")).await;
+        peer.open();
+        stopping.await.unwrap();
+        let mut statuses = Vec::new();
+        for asked in asking {
+            statuses.push(asked.await.unwrap().0);
+        }
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), work, "{statuses:?}");
+        node.close().await.unwrap();
+    }
+}
+
+type Asking = Vec<tokio::task::JoinHandle<(u16, String)>>;
+
+/// Three requests that wait for the peer.
+fn three(gateway: Gateway, peer: &Peer) -> (Arc<Gateway>, Asking) {
+    let gateway = Arc::new(gateway);
+    let asking = (0..3).map(|_| {
+        let (gateway, path) = (gateway.clone(), format!("/meet?{}", peer.address));
+        tokio::spawn(async move { get(&gateway, &path).await })
+    });
+    let asking = asking.collect();
+    (gateway, asking)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_with_an_instance_each_do_not_wait_for_each_other() {
+    let peer = Peer::start().await;
+    // Two are in work at one time, the third waits for its place.
+    let (node, _disk, gateway) = served(per_request(2)).await;
+    let (gateway, asking) = three(gateway, &peer);
+    peer.asked_times(2).await;
+    waiting(&node, 1).await;
+    assert_eq!(peer.asked().len(), 2);
+    peer.open();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap(), (200, "1 hello".to_owned()));
+    }
+    // One that faults leaves the others and the actor alone.
+    assert_eq!(get(&gateway, "/trap").await.0, 500);
+    assert_eq!(get(&gateway, "/count").await, (200, "1".to_owned()));
+    node.close().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_2_is_spoken_to_those_who_know() {
     let (node, _disk, gateway) = served(web("/")).await;
@@ -331,5 +418,146 @@ async fn a_message_that_is_no_request_is_refused() {
     assert!(other.to_string().contains("exports neither"), "{other}");
     replayed(&node).await;
     gateway.close().await;
+    node.close().await.unwrap();
+}
+
+type H2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
+
+/// A client of HTTP/2 whose streams take so much unasked, and the end of its connection.
+async fn h2(gateway: &Gateway, window: u32) -> (H2, tokio::task::JoinHandle<()>) {
+    let stream = TcpStream::connect(gateway.address()).await.unwrap();
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(window);
+    let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+    let ended = tokio::spawn(async move { drop(connection.await) });
+    (sender, ended)
+}
+
+fn request(path: &str) -> Request<Full<Bytes>> {
+    Request::get(format!("http://here{path}")).body(Full::default()).unwrap()
+}
+
+async fn impatient(spec: ActorSpec) -> (Node, Gateway) {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(spec).await.unwrap();
+    let patience = Duration::from_millis(200);
+    let gateway = Gateway::start(GatewayOptions { patience, ..options() }, node.clone()).await.unwrap();
+    (node, gateway)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_of_http_2_that_asks_nothing_ends() {
+    let (node, gateway) = impatient(web("/")).await;
+    // It answers pings all the time.
+    let (mut sender, ended) = h2(&gateway, 1 << 16).await;
+    assert_eq!(text(sender.send_request(request("/count")).await.unwrap()).await.0, 200);
+    ended.await.unwrap();
+    assert!(sender.send_request(request("/count")).await.is_err());
+    gateway.close().await;
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_http_2_that_takes_nothing_loses_its_connection() {
+    let (node, gateway) = impatient(web("/")).await;
+    for size in [5_000, 300_000] {
+        let (mut sender, ended) = h2(&gateway, 10).await;
+        let response = sender.send_request(request(&format!("/large?{size}"))).await.unwrap();
+        let body = response.into_body();
+        ended.await.unwrap();
+        assert!(body.collect().await.is_err(), "{size}");
+    }
+    // Who waits for its actor is no such client.
+    let peer = Peer::start().await;
+    let mut patient = web("/patient");
+    patient.id = id("patient");
+    patient.grants.http = Some(HttpGrant { private: true, ..HttpGrant::all() });
+    node.start(patient).await.unwrap();
+    let (mut sender, _ended) = h2(&gateway, 1 << 16).await;
+    let asked = tokio::spawn(async move {
+        let path = format!("/patient/meet?{}", peer.address);
+        let answered = sender.send_request(request(&path));
+        let opened = async {
+            peer.asked_times(1).await;
+            // Longer than the gateway's patience with clients.
+            tokio::time::sleep(Duration::from_millis(600)).await;
+            peer.open();
+        };
+        let (answered, ()) = futures_util::future::join(answered, opened).await;
+        text(answered.unwrap()).await
+    });
+    assert_eq!(asked.await.unwrap(), (200, "1 hello".to_owned()));
+    gateway.close().await;
+    node.close().await.unwrap();
+}
+
+/// The head of an answer to what was written, while the connection stays open.
+async fn head_of(stream: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    while !said.ends_with(b"\r\n\r\n") {
+        said.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(said).unwrap()
+}
+
+async fn announced(gateway: &Gateway, length: u64, expects: bool) -> TcpStream {
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    let expect = if expects { "expect: 100-continue\r\n" } else { "" };
+    let head = format!("POST /echo HTTP/1.1\r\nhost: here\r\n{expect}content-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_says_it_is_too_large_is_refused_before_it_comes() {
+    let (node, _disk, gateway) = served(web("/")).await;
+    let mut stream = announced(&gateway, 1 << 40, false).await;
+    let told = head_of(&mut stream).await;
+    assert!(told.starts_with("HTTP/1.1 413"), "{told}");
+    gateway.close().await;
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_bodies_that_come_at_one_time_are_bounded_together() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(web("/")).await.unwrap();
+    let gateway = Gateway::start(GatewayOptions { max_bodies: 1000, ..options() }, node.clone()).await.unwrap();
+    let mut first = announced(&gateway, 800, true).await;
+    assert!(head_of(&mut first).await.starts_with("HTTP/1.1 100"), "its body is asked for");
+    let told = head_of(&mut announced(&gateway, 201, false).await).await;
+    assert!(told.starts_with("HTTP/1.1 503") && told.contains("retry-after"), "{told}");
+    assert_eq!(post(&gateway, "/echo", vec![b'x'; 200]).await.0, 200);
+    // In chunks it is the same.
+    let frames = (0..3).map(|_| Ok::<_, std::convert::Infallible>(Frame::data(Bytes::from(vec![b'y'; 100]))));
+    let chunks = StreamBody::new(futures_util::stream::iter(frames.collect::<Vec<_>>()));
+    let request = Request::post("/echo").header("host", "here").body(chunks).unwrap();
+    assert_eq!(send(&gateway, request).await.status(), 503);
+    first.write_all(&[b'z'; 800]).await.unwrap();
+    assert!(head_of(&mut first).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(post(&gateway, "/echo", vec![b'x'; 1000]).await.0, 200);
+    assert_eq!(post(&gateway, "/echo", vec![b'x'; 1001]).await.0, 503);
+    gateway.close().await;
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_close_gives_up_requests_that_wait_longer_than_its_grace() {
+    let peer = Peer::start().await;
+    let node = node_on(&SimDisk::new()).await;
+    let mut spec = web("/");
+    spec.grants.http = Some(HttpGrant { private: true, ..HttpGrant::all() });
+    node.start(spec).await.unwrap();
+    let grace = Duration::from_millis(100);
+    let gateway = Gateway::start(GatewayOptions { grace, ..options() }, node.clone()).await.unwrap();
+    let (mut sender, _ended) = h2(&gateway, 1 << 16).await;
+    let path = format!("/meet?{}", peer.address);
+    let asked = tokio::spawn(async move { sender.send_request(request(&path)).await });
+    peer.asked_times(1).await;
+    gateway.close().await;
+    // Far before the time that an actor has to answer.
+    let told = asked.await.unwrap();
+    assert!(told.as_ref().is_err() || told.as_ref().is_ok_and(|told| told.status() == 503), "{told:?}");
+    peer.open();
     node.close().await.unwrap();
 }

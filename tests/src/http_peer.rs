@@ -8,14 +8,19 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::service::service_fn;
-use hyper::{HeaderMap, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::{HeaderMap, Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// One request that came in.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
+    pub version: Version,
     pub path: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -45,6 +50,36 @@ impl Peer {
                         let _ = hyper::server::conn::http1::Builder::new()
                             .serve_connection(TokioIo::new(stream), answer)
                             .await;
+                    });
+                }
+            }
+        });
+        Peer { address, asked, open }
+    }
+
+    /// The same over TLS, for the name `localhost`; it speaks what of these its client chooses.
+    pub async fn start_tls(protocols: &[&str]) -> Peer {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls");
+        let certificate = CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
+        let mut config = config.unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let tls = TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let (open, held) = watch::channel(false);
+        tokio::spawn({
+            let asked = asked.clone();
+            async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let (asked, held, tls) = (asked.clone(), held.clone(), tls.clone());
+                    tokio::spawn(async move {
+                        let Ok(stream) = tls.accept(stream).await else { return };
+                        let answer = service_fn(move |request| answer(request, asked.clone(), held.clone()));
+                        let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                        let _ = server.serve_connection(TokioIo::new(stream), answer).await;
                     });
                 }
             }
@@ -84,13 +119,17 @@ async fn answer(request: Request<Incoming>, asked: Arc<Mutex<Vec<Asked>>>, mut h
     let body = body.to_bytes();
     asked.lock().unwrap().push(Asked {
         method: head.method.to_string(),
+        version: head.version,
         path: path.clone(),
-        headers: head.headers,
+        headers: head.headers.clone(),
         body: body.to_vec(),
         trailers: trailers.clone(),
     });
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-    let mut response = Response::builder().header("x-told", "yes").header("connection", "close");
+    let mut response = Response::builder().header("x-told", "yes");
+    if head.version != Version::HTTP_2 {
+        response = response.header("connection", "close");
+    }
     let mut frames = vec![Frame::data(body.clone())];
     match path {
         "/hello" => frames = vec![Frame::data(Bytes::from_static(b"hello"))],

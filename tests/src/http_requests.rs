@@ -1,14 +1,16 @@
 //! Requests that actors make over HTTP: what is granted, what is bounded, and what a crash does to them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
+use hyper::Version;
 use troupe_log::{ByteCount, Kind, SimDisk};
 use troupe_runtime::manifest::{ActorSpec, HostPattern, HttpGrant, OnFault};
-use troupe_runtime::node::{Node, Outgoing};
+use troupe_runtime::node::{Node, NodeOptions, Outgoing};
 
 use crate::http_peer::Peer;
-use crate::support::{ask, count, id, node_on, power_cut, replay, spec, verified};
+use crate::support::{ask, count, id, node_on, options, power_cut, replay, spec, verified};
 
 fn fetcher(grant: HttpGrant) -> ActorSpec {
     let mut fetcher = spec("fetcher", "fetcher");
@@ -324,4 +326,61 @@ async fn the_head_of_a_response_is_there_after_a_crash_and_its_body_is_dead() {
     assert_eq!(asked, 1);
     let (answer, asked) = stopped_asleep("trailers", "/echo").await;
     assert_eq!((&*answer, asked), ("x-sum=7", 1));
+}
+
+/// A node on this disk, whose servers may be known by the tests' own certificate.
+async fn trusting(disk: &SimDisk) -> Node {
+    let roots = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls/cert.pem");
+    Node::open(NodeOptions { http_roots: Some(roots), ..options(disk) }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_over_tls_is_known_by_its_certificate_and_asked_in_the_version_that_it_chooses() {
+    for (protocols, version) in
+        [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"][..], Version::HTTP_11), (&[][..], Version::HTTP_11)]
+    {
+        let peer = Peer::start_tls(protocols).await;
+        let url = |path: &str| format!("https://localhost:{}{path}", peer.address.port());
+        // Who was not told of it does not trust it.
+        let (stranger, _disk) = started(local()).await;
+        let refused = ask(&stranger, "fetcher", "get", &url("/hello")).await.unwrap();
+        assert_eq!(refused, "err: ErrorCode::TlsCertificateError");
+        stranger.close().await.unwrap();
+        assert!(peer.asked().is_empty());
+
+        let disk = SimDisk::new();
+        let node = trusting(&disk).await;
+        node.start(fetcher(local())).await.unwrap();
+        assert_eq!(ask(&node, "fetcher", "get", &url("/hello")).await.unwrap(), "200 yes hello");
+        let trailers = ask(&node, "fetcher", "trailers", &format!("{}|x", url("/echo"))).await.unwrap();
+        assert_eq!(trailers, "x-sum=7", "{version:?}");
+        let large = ask(&node, "fetcher", "get", &url("/large?200000")).await.unwrap();
+        assert_eq!(large.len(), "200 yes ".len() + 200_000);
+        // By another name it is somebody else.
+        let other = ask(&node, "fetcher", "get", &url("/hello").replace("localhost", "127.0.0.1")).await.unwrap();
+        assert_eq!(other, "err: ErrorCode::TlsCertificateError");
+        let asked = peer.asked();
+        assert!(asked.iter().all(|asked| asked.version == version), "{version:?}");
+        assert_eq!(asked[0].headers.contains_key("host"), version == Version::HTTP_11);
+
+        // Cut while it holds the answer, it is asked again; replayed without it.
+        let call = Outgoing::new("get", url("/held").as_bytes()).key("once");
+        let calling = tokio::spawn({
+            let (node, call) = (node.clone(), call.clone());
+            async move { node.call(&id("fetcher"), call).await }
+        });
+        peer.asked_times(4).await;
+        let disk = power_cut(node, &disk);
+        calling.abort();
+        peer.open();
+        let node = trusting(&disk).await;
+        assert_eq!(node.call(&id("fetcher"), call).await.unwrap(), b"200 yes hello");
+        drop(peer);
+        replayed(&node).await;
+        node.close().await.unwrap();
+    }
+    let nothing = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let refused = Node::open(NodeOptions { http_roots: Some(nothing), ..options(&SimDisk::new()) }).await;
+    let refused = refused.err().unwrap().to_string();
+    assert!(refused.contains("Cargo.toml") && refused.contains("no certificate"), "{refused}");
 }

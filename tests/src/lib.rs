@@ -39,6 +39,7 @@ mod fuzz;
 mod http_actors;
 mod http_peer;
 mod http_requests;
+mod http_streams;
 mod keys;
 mod keyvalue;
 mod kill;

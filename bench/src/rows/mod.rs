@@ -4,6 +4,7 @@ pub mod calls;
 pub mod casts;
 pub mod durable;
 pub mod host_calls;
+pub mod http;
 pub mod memory;
 pub mod moves;
 pub mod queues;

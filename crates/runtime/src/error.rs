@@ -201,6 +201,14 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// A file that servers are to be known by.
+    #[error("{}: no certificates to trust: {why}", path.display())]
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Replay found a difference.
     #[error(transparent)]
     Differs(#[from] Divergence),

@@ -11,13 +11,14 @@ pub(crate) mod births;
 pub mod channels;
 pub(crate) mod core;
 mod dead;
+pub mod exchange;
 mod folders;
 pub(crate) mod listing;
 mod moving;
 mod party;
 pub mod phases;
 mod restoring;
-mod routes;
+pub mod routes;
 mod stopping;
 mod typed;
 mod upgrading;
@@ -53,6 +54,7 @@ use crate::manifest::{ActorSpec, ComponentRef, Mode};
 use crate::replay::JournalSource;
 use crate::service::Which;
 pub use crate::service::deadletters::DeadLetter;
+use crate::service::http::client::Trust;
 
 /// How a node is opened.
 pub struct NodeOptions {
@@ -70,6 +72,8 @@ pub struct NodeOptions {
     pub watch: Option<Arc<dyn phases::Watch>>,
     /// Its disk; none is the real one under `data`, or one in memory.
     pub disk: Option<Arc<dyn troupe_log::Disk>>,
+    /// Certificates (PEM) that servers which actors ask over TLS may be known by, besides those that browsers trust.
+    pub http_roots: Option<PathBuf>,
 }
 
 impl Default for NodeOptions {
@@ -82,6 +86,7 @@ impl Default for NodeOptions {
             entropy: Arc::new(SystemEntropy),
             watch: None,
             disk: None,
+            http_roots: None,
         }
     }
 }
@@ -180,7 +185,11 @@ impl Accepted {
 impl Node {
     /// Opens a node, takes its actors up again, and resumes open turns. Needs a tokio runtime, which becomes the node's own.
     pub async fn open(options: NodeOptions) -> Result<Node> {
-        let NodeOptions { data, cache, live, clock, entropy, watch, disk } = options;
+        let NodeOptions { data, cache, live, clock, entropy, watch, disk, http_roots } = options;
+        let trust = match &http_roots {
+            None => Trust::BROWSERS,
+            Some(path) => Trust::with(path).map_err(|why| Error::Roots { path: path.clone(), why })?,
+        };
         let mut random = [0; 32];
         entropy.fill(&mut random);
         let disk: Arc<dyn troupe_log::Disk> = match (disk, &data) {
@@ -223,6 +232,7 @@ impl Node {
             live,
             arrivals,
             secret_key,
+            trust,
             watch,
         });
         let bell = Arc::downgrade(&core);

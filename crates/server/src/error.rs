@@ -220,6 +220,8 @@ fn kind(e: &troupe_runtime::Error) -> (StatusCode, &'static str) {
         E::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid-argument"),
         E::Differs(_) | E::UpgradeDiffers { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "differs"),
         E::Unreplayable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unreplayable"),
-        E::Engine { .. } | E::File { .. } | E::Internal { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        E::Engine { .. } | E::File { .. } | E::Roots { .. } | E::Internal { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+        }
     }
 }

@@ -56,6 +56,9 @@ pub struct Args {
     /// The key of that certificate, a PEM file
     #[arg(long, value_name = "FILE", requires = "http_cert")]
     http_key: Option<PathBuf>,
+    /// Certificates that servers which actors ask over TLS may be known by, besides those that browsers trust: a PEM file
+    #[arg(long, value_name = "FILE")]
+    http_roots: Option<PathBuf>,
     /// How much is logged: error, warn, info, debug, trace, or filters such as guest=debug
     #[arg(long, value_name = "LEVEL", env = "TROUPE_LOG", default_value = "info")]
     log: String,
@@ -95,7 +98,8 @@ async fn serve(context: &Context, args: &Args, data: &Path, manifest: Option<Man
     let watch = args.phases.as_deref().map(phases::write_to).transpose()?;
     let open = async || {
         let options = NodeOptions::at(data);
-        Node::open(NodeOptions { live: args.live.unwrap_or(options.live), watch: watch.clone(), ..options }).await
+        let (live, watch) = (args.live.unwrap_or(options.live), watch.clone());
+        Node::open(NodeOptions { live, watch, http_roots: args.http_roots.clone(), ..options }).await
     };
     let opening = opening::patiently(data, |waits| tracing::warn!("{waits}"), open);
     let node = tokio::select! {

@@ -8,7 +8,9 @@ use troupe_log::codec::{self, Reader, put_str, put_u8, put_u32, put_u64};
 use troupe_log::{ActorId, Digest, Incarnation};
 
 use crate::manifest::units::write_duration;
-use crate::manifest::{ActorSpec, Grants, Instance, Keep, Limits, Mode, OnFault, Serving, Snapshots, Supervision};
+use crate::manifest::{
+    ActorSpec, Bodies, Grants, Instance, Keep, Limits, Mode, OnFault, Serving, Snapshots, Supervision, USUAL_PARALLEL,
+};
 
 /// The settings of one actor.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,12 +90,18 @@ impl Config {
         one("snapshots", "keep", keep(was.keep), keep(is.keep));
         one("snapshots", "max-replay", was.max_replay.to_string(), is.max_replay.to_string());
         let served = |config: &Config| match &config.http {
-            None => ("none".to_owned(), "none".to_owned()),
-            Some(http) => (http.route.clone(), format!("{:?}", http.instance)),
+            None => ["route", "instance", "parallel", "bodies"].map(|_| "none".to_owned()),
+            Some(http) => [
+                http.route.clone(),
+                format!("{:?}", http.instance),
+                http.parallel.to_string(),
+                format!("{:?}", http.bodies),
+            ],
         };
         let (was, is) = (served(self), served(other));
-        one("http", "route", was.0, is.0);
-        one("http", "instance", was.1, is.1);
+        for ((key, was), is) in ["route", "instance", "parallel", "bodies"].into_iter().zip(was).zip(is) {
+            one("http", key, was, is);
+        }
         let imports: std::collections::BTreeSet<_> = self.bind.keys().chain(other.bind.keys()).collect();
         for import in imports {
             let bound =
@@ -165,6 +173,10 @@ impl Config {
         if let Some(http) = &self.http {
             put_str(&mut out, &http.route);
             put_u8(&mut out, u8::from(http.instance == Instance::PerRequest));
+            if http.parallel != USUAL_PARALLEL || http.bodies != Bodies::Whole {
+                put_u32(&mut out, http.parallel.get());
+                put_u8(&mut out, u8::from(http.bodies == Bodies::Streamed));
+            }
         }
         out
     }
@@ -210,7 +222,14 @@ impl Config {
                 let at = input.at();
                 let serving = Serving::on(input.str()?).map_err(|_| codec::Error::Bad { at, what: "route" })?;
                 let instance = if input.bool()? { Instance::PerRequest } else { Instance::Actor };
-                http = Some(Serving { instance, ..serving });
+                let (mut parallel, mut bodies) = (USUAL_PARALLEL, Bodies::Whole);
+                if !input.is_empty() {
+                    let at = input.at();
+                    let count = NonZeroU32::new(input.u32()?);
+                    parallel = count.ok_or(codec::Error::Bad { at, what: "number of instances" })?;
+                    bodies = if input.bool()? { Bodies::Streamed } else { Bodies::Whole };
+                }
+                http = Some(Serving { instance, parallel, bodies, ..serving });
             }
             input.finish()?;
             let (limits, grants) = match (limits, grants) {
@@ -320,6 +339,20 @@ mod tests {
         let config = Config::of(&spec);
         assert_eq!(Config::decode(&config.encode()), Ok(config.clone()));
         assert!(Config::decode(&config.encode()[..40]).is_err());
+        // How it is served, in the shortest form that says it.
+        let mut served = Config { http: Some(Serving::on("/a").unwrap()), ..config.clone() };
+        assert_eq!(served.encode().len(), config.encode().len() + "/a".len() + 5);
+        let changes: [fn(&mut Serving); 3] = [
+            |http| http.instance = Instance::PerRequest,
+            |http| http.parallel = NonZeroU32::MIN,
+            |http| http.bodies = Bodies::Streamed,
+        ];
+        for change in changes {
+            let before = served.clone();
+            change(served.http.as_mut().unwrap());
+            assert_eq!(Config::decode(&served.encode()), Ok(served.clone()));
+            assert_eq!(before.differences(&served).len(), 1);
+        }
         let mut other = config.clone();
         assert_eq!(config.differences(&other), Vec::<String>::new());
         other.limits.fuel = 7;

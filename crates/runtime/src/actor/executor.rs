@@ -16,6 +16,7 @@ use troupe_log::{Kind, NodeTime, Table};
 use super::burial::{Burial, bury};
 use super::cell::{Cell, Status, Tip};
 use super::ending::EndCause;
+use super::errands::Errands;
 use super::live::{Bounds, Fall, Live};
 use super::mailbox::Next;
 use super::message::{Answer, CallError, Envelope, Gate, Message, MessageKind};
@@ -39,18 +40,57 @@ pub(crate) struct Executor {
     faults: VecDeque<NodeTime>,
     pub(super) since_base: u64,
     pub(super) no_base: bool,
+    /// Requests with an instance each, of an actor that has such.
+    errands: Option<Box<Errands>>,
+    /// Runs one of them.
+    errand: bool,
+    /// The fault that it ended with.
+    pub(super) faulted: Option<String>,
 }
 
 impl Executor {
     pub(crate) fn new(core: Arc<Core>, cell: Arc<Cell>) -> Executor {
-        Executor { core, cell, live: None, permit: None, faults: VecDeque::new(), since_base: 0, no_base: false }
+        Executor {
+            core,
+            cell,
+            live: None,
+            permit: None,
+            faults: VecDeque::new(),
+            since_base: 0,
+            no_base: false,
+            errands: None,
+            errand: false,
+            faulted: None,
+        }
     }
 
     /// Works until there is nothing to do and the instance is given up, or the node closes.
     pub(crate) async fn run(mut self) {
         loop {
             let (core, cell, holds) = (&*self.core, &*self.cell, self.permit.is_some());
-            match std::future::poll_fn(|context| poll_next(core, cell, holds, context)).await {
+            let errands = &mut self.errands;
+            let next = std::future::poll_fn(|context| {
+                if let Some(errands) = errands {
+                    if let Poll::Ready(fault) = errands.poll_ended(context) {
+                        return Poll::Ready(Err(fault));
+                    }
+                    if errands.full() {
+                        return Poll::Pending;
+                    }
+                }
+                poll_next(core, cell, holds, context).map(Ok)
+            });
+            let next = match next.await {
+                Ok(next) => next,
+                Err(None) => continue,
+                Err(Some(words)) => {
+                    if Box::pin(self.errand_faulted(&words)).await {
+                        continue;
+                    }
+                    break;
+                }
+            };
+            match next {
                 Next::Message(envelope) => {
                     if !self.message(envelope).await {
                         break;
@@ -79,13 +119,36 @@ impl Executor {
                     }
                 }
                 Next::Stop(cause, reason) => {
+                    Box::pin(self.errands_ended(None)).await;
                     Box::pin(self.stop(cause, &reason)).await;
                     break;
                 }
                 Next::Close => break,
             }
         }
+        Box::pin(self.errands_ended(None)).await;
         self.leave();
+    }
+
+    /// Waits for the requests that are under way, or ends them for a reason.
+    async fn errands_ended(&mut self, now: Option<&str>) {
+        let Some(errands) = &mut self.errands else { return };
+        if let Some(reason) = now {
+            let cut = self.cell.life.lock().about.cut.clone();
+            cut.ask(reason);
+        }
+        errands.all_ended().await;
+    }
+
+    /// What a fault in an instance of a request means for the actor.
+    async fn errand_faulted(&mut self, words: &str) -> bool {
+        let supervision = self.cell.life.lock().config.supervision.clone();
+        if supervision.on_fault == OnFault::Fresh {
+            // The life that the others are of ends.
+            self.errands_ended(Some("another life begins")).await;
+            self.cell.life.lock().about.cut.clear();
+        }
+        self.supervise(&supervision, words).await
     }
 
     fn has_moved(&self) -> bool {
@@ -169,9 +232,25 @@ impl Executor {
 
     // ---- messages ----
 
+    /// The one message of an errand.
+    pub(super) async fn one(&mut self, envelope: Envelope) {
+        self.message(envelope).await;
+        self.drop_instance();
+    }
+
     /// One message. False if the actor does not go on.
     async fn message(&mut self, envelope: Envelope) -> bool {
         let _turn = During::new(self.core.watch.as_ref(), Phase::Turn);
+        let without_journal = match &self.live {
+            Some(live) => live.store.data().about.mode == Mode::Off,
+            None => true,
+        };
+        if without_journal
+            && !self.errand
+            && let Some(most) = self.fresh_each_time()
+        {
+            return self.run_errand(envelope, most);
+        }
         if self.live.is_none() {
             let status = self.cell.life.lock().status.clone();
             match status {
@@ -217,19 +296,26 @@ impl Executor {
             Box::pin(drive(&self.core, &mut live, input, deadline).instrument(span)).await
         };
         live.state = state;
-        let off = live.guest().about.mode == Mode::Off;
         self.live = Some(live);
-        let goes_on = self.ended(Some(message), driven).await;
-        if off && self.fresh_each_time() {
-            self.drop_instance();
-        }
-        goes_on
+        self.ended(Some(message), driven).await
     }
 
-    /// Whether the next message gets an instance of its own.
-    fn fresh_each_time(&self) -> bool {
+    /// Whether each message gets an instance of its own, and how many of them there may be.
+    fn fresh_each_time(&self) -> Option<u32> {
         let life = self.cell.life.lock();
-        life.config.http.as_ref().is_some_and(|http| http.instance == Instance::PerRequest)
+        let http = life.config.http.as_ref().filter(|_| life.status == Status::Ready)?;
+        (http.instance == Instance::PerRequest).then_some(http.parallel.get())
+    }
+
+    /// Gives a message an instance of its own, beside those of others. The one that began the life takes the first.
+    fn run_errand(&mut self, envelope: Envelope, most: u32) -> bool {
+        let mut errand = Executor::new(self.core.clone(), self.cell.clone());
+        errand.errand = true;
+        (errand.live, errand.permit) = (self.live.take(), self.permit.take());
+        let cell = &self.cell;
+        let errands = self.errands.get_or_insert_with(|| Box::new(Errands::new(cell.clone(), most)));
+        errands.begin(errand, envelope);
+        true
     }
 
     /// Ends a message's turn, or that of a resumed hook. False if the actor does not go on.
@@ -303,6 +389,7 @@ impl Executor {
             keep_tip(cell, guest, since_base);
         });
         let gate = committed.map_err(|error| format!("{error:#}"))?;
+        guest.http.going.finish();
         let reply = if answers { guest.turn.reply.take() } else { None };
         let about = guest.about.clone();
         if let (Some(message), Some(until)) = (keyed, until)
@@ -365,7 +452,9 @@ impl Executor {
         let supervision = self.cell.life.lock().config.supervision.clone();
         let guest = live.guest();
         guest.undo_step();
-        let committed = guest.turn.steps > 0;
+        // What a client has seen cannot be undone either.
+        let committed = guest.turn.steps > 0 || guest.http.going.begun();
+        guest.http.going.end();
         let attempts = if supervision.on_fault == OnFault::Restore { supervision.attempts.get() } else { 1 };
         let again = message.as_ref().filter(|message| {
             supervision.on_fault == OnFault::Restore
@@ -450,7 +539,7 @@ impl Executor {
                 let _ = reply.send(Answer { result, gate });
             }
         } else if let Some((next, arrival)) = retried {
-            self.cell.mailbox.put_back(Envelope { message: Arc::new(next), reply, arrival, seen: gate });
+            self.cell.mailbox.put_back(Envelope { message: Arc::new(next), reply, arrival, seen: gate, client: None });
         }
         if cause == FaultCause::Kill && message.is_some() {
             // Whoever cut the turn has said what comes next.
@@ -465,6 +554,10 @@ impl Executor {
     }
 
     async fn supervise(&mut self, supervision: &crate::manifest::Supervision, words: &str) -> bool {
+        if self.errand {
+            self.faulted = Some(words.to_owned());
+            return false;
+        }
         let now = self.core.clock.now();
         let window = u64::try_from(supervision.window.as_micros()).unwrap_or(u64::MAX);
         self.faults.push_back(now);

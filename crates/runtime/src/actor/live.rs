@@ -15,6 +15,7 @@ use crate::boundary::{CommitFailed, Divergence, Guest, LeftHere, LimitReached, e
 use crate::component::Code;
 use crate::contract::{Driver, Input, Output};
 use crate::node::core::Core;
+use crate::service::http::streaming::Going;
 
 /// A live instance.
 pub struct Live {
@@ -22,6 +23,7 @@ pub struct Live {
     pub store: Store<Guest>,
     driver: Box<Driver>,
     cut: Cut,
+    going: Going,
     /// The state of a gen-fsm actor.
     pub state: String,
 }
@@ -61,6 +63,7 @@ impl Live {
         bounds: &Bounds<'_>,
     ) -> Result<Live, (Box<Guest>, Fall)> {
         let cut = guest.about.cut.clone();
+        let going = guest.http.going.clone();
         let mut store = Store::new(code.pre.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         store.epoch_deadline_async_yield_and_update(1);
@@ -71,11 +74,11 @@ impl Live {
                     let instance = code.pre.instantiate_async(&mut store).await?;
                     code.contract.bind(&mut store, &instance)
                 };
-                bounded(made, bounds, &cut).await
+                bounded(made, bounds, (&cut, &going)).await
             }
         };
         match made {
-            Ok(driver) => Ok(Live { store, driver: Box::new(driver), cut, state: String::new() }),
+            Ok(driver) => Ok(Live { store, driver: Box::new(driver), cut, going, state: String::new() }),
             Err(fall) => Err((Box::new(store.into_data()), fall)),
         }
     }
@@ -88,7 +91,7 @@ impl Live {
     /// Runs one turn.
     pub(crate) async fn drive(&mut self, input: Input<'_>, bounds: &Bounds<'_>) -> Result<Output, Fall> {
         ready(&mut self.store, bounds.fuel).map_err(Fall::of)?;
-        bounded(self.driver.turn(&mut self.store, input), bounds, &self.cut).await
+        bounded(self.driver.turn(&mut self.store, input), bounds, (&self.cut, &self.going)).await
     }
 
     /// Fuel used since the turn began with `full`.
@@ -144,14 +147,15 @@ fn root(error: &wasmtime::Error) -> String {
 /// short turn pays nothing for it.
 ///
 /// No `async fn`: that would hold the computation three times over, in each live actor's task.
-fn bounded<'a, F>(computation: F, bounds: &'a Bounds<'a>, cut: &'a Cut) -> Bounded<'a, F> {
-    Bounded { computation, bounds, cut, alarm: None }
+fn bounded<'a, F>(computation: F, bounds: &'a Bounds<'a>, (cut, going): (&'a Cut, &'a Going)) -> Bounded<'a, F> {
+    Bounded { computation, bounds, cut, going, alarm: None }
 }
 
 struct Bounded<'a, F> {
     computation: F,
     bounds: &'a Bounds<'a>,
     cut: &'a Cut,
+    going: &'a Going,
     alarm: Option<BoxFuture<'static, Fall>>,
 }
 
@@ -161,9 +165,9 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Bounded<'_, F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: `computation` is never moved out of the pinned struct, and nothing else of it is pinned.
         #[allow(unsafe_code)]
-        let (computation, bounds, cut, alarm) = unsafe {
+        let (computation, bounds, cut, going, alarm) = unsafe {
             let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.computation), this.bounds, this.cut, &mut this.alarm)
+            (Pin::new_unchecked(&mut this.computation), this.bounds, this.cut, this.going, &mut this.alarm)
         };
         let Some(core) = bounds.core else {
             return computation.poll(context).map_err(Fall::of);
@@ -175,6 +179,8 @@ impl<T, F: Future<Output = wasmtime::Result<T>>> Future for Bounded<'_, F> {
         if let Poll::Ready(result) = computation.poll(context) {
             return Poll::Ready(result.map_err(Fall::of));
         }
+        // Who parks may park for long: what may leave of a response does.
+        going.hand_over(None);
         let alarm = alarm.get_or_insert_with(|| core.alarm(bounds.deadline, bounds.cut.then(|| cut.clone())));
         alarm.as_mut().poll(context).map(Err)
     }

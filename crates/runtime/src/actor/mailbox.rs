@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
@@ -81,6 +81,8 @@ pub struct Mailbox {
     state: Mutex<State>,
     /// No turn is in hand.
     idle: AtomicBool,
+    /// Messages in work beside the executor's own turn.
+    beside: AtomicU32,
     /// Whether a caller polls the executor, and has had its message taken.
     lent: AtomicU8,
 }
@@ -95,6 +97,7 @@ impl Mailbox {
         Mailbox {
             state: Mutex::new(State { limit: limit.get(), ..State::default() }),
             idle: AtomicBool::new(false),
+            beside: AtomicU32::new(0),
             lent: AtomicU8::new(OWN),
         }
     }
@@ -204,7 +207,7 @@ impl Mailbox {
         let mut state = self.state.lock();
         state.stop = Some((cause, reason.to_owned()));
         // An executor that has nothing in hand takes the stop next, and with it the wish back.
-        if state.running && !self.idle.load(Relaxed) {
+        if state.running && (!self.idle.load(Relaxed) || self.beside.load(Relaxed) > 0) {
             cut.ask(reason);
         }
         rouse(state)
@@ -264,6 +267,11 @@ impl Mailbox {
     /// The turn in hand is over, or as good as: who hears of its answer finds the actor idle.
     pub fn turn_over(&self) {
         self.idle.store(true, Relaxed);
+    }
+
+    /// So many messages are in work beside the executor's own turn.
+    pub fn works_beside(&self, messages: usize) {
+        self.beside.store(u32::try_from(messages).unwrap_or(u32::MAX), Relaxed);
     }
 
     /// True if an executor holds an instance and has nothing to do.

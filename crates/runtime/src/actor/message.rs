@@ -5,6 +5,7 @@ use std::sync::Arc;
 use troupe_log::codec::{self, Reader};
 use troupe_log::{NodeTime, Position};
 
+use crate::service::http::streaming::Client;
 use crate::service::waits::WaitId;
 
 /// Whether an answer is expected.
@@ -312,4 +313,6 @@ pub struct Envelope {
     pub arrival: Option<u64>,
     /// What its sender's step, and its acceptance, depend on.
     pub seen: Gate,
+    /// What a client of the gateway has beside the message.
+    pub client: Option<Box<Client>>,
 }

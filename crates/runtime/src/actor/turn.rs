@@ -38,7 +38,7 @@ pub fn begin(guest: &mut Guest, about: About<'_>) -> Option<Arc<Message>> {
             None
         }
         About::Message(envelope) => {
-            let Envelope { message, reply, arrival, seen } = envelope;
+            let Envelope { message, reply, arrival, seen, client } = envelope;
             if recording {
                 guest.recorder.step.record(Kind::TurnBegin, |out| {
                     put_u8(out, TurnKind::Message as u8);
@@ -48,6 +48,7 @@ pub fn begin(guest: &mut Guest, about: About<'_>) -> Option<Arc<Message>> {
                 });
             }
             turn.reply = reply;
+            turn.client = client;
             turn.arrival = arrival;
             turn.seen = guest.about.depends_on(seen);
             turn.message = Some(message.clone());

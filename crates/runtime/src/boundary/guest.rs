@@ -35,6 +35,7 @@ use crate::node::core::Core;
 use crate::node::phases::Watch;
 use crate::service::command::Running;
 use crate::service::http::Bounds;
+use crate::service::http::streaming::Client;
 use crate::service::timers::{self, Timer, Timers};
 use crate::service::waits::{WaitId, Waits};
 use crate::service::{End, Ended, Info, Party, Shared, Which};
@@ -111,6 +112,10 @@ pub trait Services: Send + Sync + 'static {
     fn secrets(&self, grants: &Grants) -> Arc<Secrets> {
         let _ = grants;
         Arc::default()
+    }
+    /// How servers over TLS are known.
+    fn tls(&self) -> Arc<tokio_rustls::rustls::ClientConfig> {
+        absent()
     }
     /// A line that the guest logs.
     fn log(&self, actor: &ActorId, level: Level, message: &str);
@@ -219,8 +224,8 @@ impl About {
         }
         let (now, before) = (seen.durable.map_or(0, |position| position.0 + 1), self.seen.load(Relaxed));
         if now > before {
-            // Turns do not overlap: nobody else writes it.
-            self.seen.store(now, Relaxed);
+            // Only turns with an instance each overlap.
+            self.seen.fetch_max(now, Relaxed);
         }
         Gate { durable: now.max(before).checked_sub(1).map(Position), ..seen }
     }
@@ -286,6 +291,8 @@ pub struct Turn {
     pub message: Option<Arc<Message>>,
     /// Who waits for the answer in this process.
     pub reply: Option<ReplyTo>,
+    /// What who waits has beside the message.
+    pub client: Option<Box<Client>>,
     /// Who answers.
     pub answering: Answering,
     /// Node time and wall time at its begin, where they were looked at.
@@ -780,6 +787,7 @@ impl Guest {
             });
             self.turn.seen = gate;
         }
+        self.http.going.free(gate);
         then(self);
         if let (Some(node), Some(alone)) = (&node, alone) {
             self.turn.born.clear();
@@ -844,19 +852,19 @@ impl Guest {
             Staged::Send(reserved, message) => {
                 let arrival = reserved.recorded().then(|| reserved.arrival());
                 let waits = message.kind == MessageKind::Call;
-                reserved.deliver(Envelope { message, reply: None, arrival, seen: gate }, waits);
+                reserved.deliver(Envelope { message, reply: None, arrival, seen: gate, client: None }, waits);
             }
             Staged::Hand(reserved, message) => {
                 let arrival = reserved.recorded().then(|| reserved.arrival());
                 self.turn.answering = Answering::Handed;
                 let reply = self.turn.reply.take();
-                reserved.deliver(Envelope { message, reply, arrival, seen: gate }, false);
+                reserved.deliver(Envelope { message, reply, arrival, seen: gate, client: None }, false);
             }
             Staged::Claimed(claimed) => {
                 let (reserved, message, mut claim) = *claimed;
                 let arrival = reserved.recorded().then(|| reserved.arrival());
                 let reply = claim.reply.take();
-                reserved.deliver(Envelope { message, reply, arrival, seen: gate }, false);
+                reserved.deliver(Envelope { message, reply, arrival, seen: gate, client: None }, false);
             }
             Staged::Follow(asker, answer) => self.node.follow(asker, answer),
             // Done already.

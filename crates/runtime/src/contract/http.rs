@@ -94,7 +94,13 @@ fn arguments(
     request: Request,
     slot: Slot,
 ) -> wasmtime::Result<(Resource<IncomingRequest>, Resource<ResponseOutparam>)> {
-    let Request { method, scheme, authority, path, headers, body, trailers } = request;
+    let Request { method, scheme, authority, path, headers, body, trailers, streamed } = request;
+    let body = match guest.turn.client.as_mut().and_then(|client| client.body.take()) {
+        Some(parts) if streamed => Reading::coming(parts),
+        // Nothing brings back what a client sent beside its message.
+        _ if streamed => Reading::dead(),
+        _ => Reading::whole(body, trailers),
+    };
     let headers = Fields::received(headers, guest.http.values.charge())
         .map_err(|Full| LimitReached("the fields of the request are larger than limits.memory".to_owned()))?;
     let request = guest.table.push(IncomingRequest {
@@ -103,9 +109,9 @@ fn arguments(
         authority,
         path: Some(path),
         headers,
-        body: Some(Reading::whole(body, trailers)),
+        body: Some(body),
     })?;
-    let outparam = guest.table.push(ResponseOutparam(slot))?;
+    let outparam = guest.table.push(ResponseOutparam { slot, unbounded: streamed })?;
     let (mut request, mut outparam) = (request.rep(), outparam.rep());
     if guest.recorder.recording() {
         // The same numbers in every run: they are counted from the calls before.
@@ -117,13 +123,17 @@ fn arguments(
 
 fn whole(response: OutgoingResponse) -> Output {
     let OutgoingResponse { status, headers, body } = response;
-    let written = match body {
-        None => Ok((Vec::new(), None)),
-        Some(body) => body.lock().whole(),
+    let (written, streamed) = match body {
+        None => (Ok((Vec::new(), None)), None),
+        Some(body) => {
+            let mut body = body.lock();
+            (body.whole(), body.streamed_size())
+        }
     };
     match written {
         Ok((body, trailers)) => {
-            Output::Answer(Response { status, headers: headers.entries().clone(), body, trailers }.encode())
+            let headers = headers.entries().clone();
+            Output::Answer(Response { status, headers, body, trailers, streamed }.encode())
         }
         Err(_) => Output::Refused("the body of the response was not finished".to_owned()),
     }

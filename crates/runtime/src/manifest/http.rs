@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use troupe_log::ByteCount;
@@ -228,6 +229,24 @@ pub struct Serving {
     pub route: String,
     /// Who takes them.
     pub instance: Instance,
+    /// Instances for requests at one time, where each gets its own.
+    pub parallel: NonZeroU32,
+    /// How long bodies come to it and leave it.
+    pub bodies: Bodies,
+}
+
+/// How bodies of requests that are served come and go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bodies {
+    /// That of a request is there before its turn begins; neither is longer than `limits.payload`.
+    #[default]
+    Whole,
+    /// That of a request comes while it is read, and neither has a bound but what the turn may use.
+    Streamed,
+}
+
+impl Bodies {
+    const WORDS: [(&str, Bodies); 2] = [("whole", Self::Whole), ("streamed", Self::Streamed)];
 }
 
 /// Who takes the requests of a route.
@@ -246,6 +265,10 @@ impl Instance {
 
 /// Longer paths are no routes.
 const MAX_ROUTE: usize = 1024;
+/// Requests of a route at one time, unless the manifest says it.
+pub(crate) const USUAL_PARALLEL: NonZeroU32 = NonZeroU32::new(16).unwrap();
+/// More instances of one actor than that are refused.
+const MOST_PARALLEL: u32 = 1024;
 
 impl Serving {
     /// Served on this route.
@@ -255,7 +278,12 @@ impl Serving {
             return Err(format!("is \"{}\", no path", super::text::shown(route)));
         }
         let route = if route == "/" { route } else { route.trim_end_matches('/') };
-        Ok(Serving { route: route.to_owned(), instance: Instance::default() })
+        Ok(Serving {
+            route: route.to_owned(),
+            instance: Instance::default(),
+            parallel: USUAL_PARALLEL,
+            bodies: Bodies::default(),
+        })
     }
 
     /// Whether it takes a request of this path.
@@ -266,7 +294,7 @@ impl Serving {
 
     /// The `[http]` section of an actor with this `journal`.
     pub(super) fn read(entry: &Entry<'_, '_>, journal: Option<Entry<'_, '_>>) -> Result<Serving, Error> {
-        let section = entry.section(&["route", "instance"])?;
+        let section = entry.section(&["route", "instance", "parallel", "bodies"])?;
         let route = section.need("route", "route = \"/hello\"")?;
         let mut serving =
             Serving::on(route.str()?).map_err(|why| route.bad(why, "a route is a path such as \"/hello\""))?;
@@ -278,6 +306,18 @@ impl Serving {
                     "is \"per-request\", and an instance that is gone cannot be replayed",
                     "write journal = \"off\" in [actor] too, or instance = \"actor\"",
                 ));
+            }
+        }
+        if let Some(entry) = section.get("bodies") {
+            serving.bodies = entry.word(&Bodies::WORDS)?;
+        }
+        if let Some(entry) = section.get("parallel") {
+            let count = entry.u32()?;
+            let right = NonZeroU32::new(count).filter(|count| count.get() <= MOST_PARALLEL);
+            serving.parallel =
+                right.ok_or_else(|| entry.bad(format!("is {count}"), format!("write 1 to {MOST_PARALLEL}")))?;
+            if serving.instance != Instance::PerRequest {
+                return Err(entry.bad("is for an instance a request", "write instance = \"per-request\" too"));
             }
         }
         Ok(serving)

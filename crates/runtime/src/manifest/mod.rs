@@ -28,7 +28,8 @@ pub mod units;
 mod within;
 
 pub use error::{Error, Place};
-pub use http::{HostPattern, HttpGrant, Instance, Serving};
+pub(crate) use http::USUAL_PARALLEL;
+pub use http::{Bodies, HostPattern, HttpGrant, Instance, Serving};
 pub use profile::Profile;
 pub use resolve::MAX_MANIFEST;
 pub use secrets::SecretSource;

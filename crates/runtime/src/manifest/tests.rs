@@ -554,3 +554,25 @@ fn patterns_reach_only_where_they_say() {
     assert!(ActorPattern::parse("").is_err());
     assert!(ActorPattern::parse("@client").is_err());
 }
+
+#[test]
+fn how_an_actor_is_served_is_read_and_bounded() {
+    let serving = |section: &str| {
+        let text = format!("{}\n[http]\n{section}", with("journal = \"off\""));
+        parse(&text).map(|manifest| manifest.actors[0].http.clone().unwrap()).map_err(|error| error.to_string())
+    };
+    let usual = serving("route = \"/a\"").unwrap();
+    assert_eq!((usual.instance, usual.parallel.get(), usual.bodies), (Instance::Actor, 16, Bodies::Whole));
+    let all = serving("route = \"/a\"\ninstance = \"per-request\"\nparallel = 1024\nbodies = \"streamed\"").unwrap();
+    assert_eq!((all.instance, all.parallel.get(), all.bodies), (Instance::PerRequest, 1024, Bodies::Streamed));
+    for (section, named) in [
+        ("instance = \"per-request\"\nparallel = 0", "parallel"),
+        ("instance = \"per-request\"\nparallel = 1025", "1024"),
+        ("parallel = 2", "per-request"),
+        ("bodies = \"half\"", "bodies"),
+        ("paralel = 2", "parallel"),
+    ] {
+        let told = serving(&format!("route = \"/a\"\n{section}")).unwrap_err();
+        assert!(told.contains(named), "{told}");
+    }
+}

@@ -34,6 +34,7 @@ use crate::manifest::{ComponentRef, Grants, Mode};
 use crate::node::phases::Watch;
 use crate::node::routes::Routes;
 use crate::service::deadletters::DeadLetters;
+use crate::service::http::client::Trust;
 use crate::service::timers::{Name, Timers};
 use crate::service::waits::Waits;
 use crate::service::{Party, Shared};
@@ -59,6 +60,7 @@ pub struct Core {
     pub(crate) live_limit: u32,
     pub(crate) watch: Option<Arc<dyn Watch>>,
     pub(crate) secret_key: SecretKey,
+    trust: Trust,
     permits: Arc<Semaphore>,
     /// How many wait for a permit.
     wanting: AtomicUsize,
@@ -91,12 +93,14 @@ pub(crate) struct Parts {
     pub live: u32,
     pub arrivals: u64,
     pub secret_key: SecretKey,
+    pub trust: Trust,
     pub watch: Option<Arc<dyn Watch>>,
 }
 
 impl Core {
     pub(crate) fn new(parts: Parts) -> Arc<Core> {
-        let Parts { store, clock, entropy, registry, components, ticker, live, arrivals, secret_key, watch } = parts;
+        let Parts { store, clock, entropy, registry, components, ticker, live, arrivals, secret_key, trust, watch } =
+            parts;
         let mut boot = [0; 8];
         entropy.fill(&mut boot);
         Arc::new_cyclic(|me| Core {
@@ -117,6 +121,7 @@ impl Core {
             live_limit: live,
             watch,
             secret_key,
+            trust,
             permits: Arc::new(Semaphore::new(live as usize)),
             wanting: AtomicUsize::new(0),
             clock_hand: Mutex::default(),
@@ -451,6 +456,9 @@ impl Drop for Running {
 impl Services for Core {
     fn secrets(&self, grants: &Grants) -> Arc<Secrets> {
         Arc::new(Secrets::of(grants, Some(self.secret_key)))
+    }
+    fn tls(&self) -> Arc<tokio_rustls::rustls::ClientConfig> {
+        self.trust.config()
     }
     fn node_time(&self) -> NodeTime {
         self.clock.now()

@@ -156,7 +156,8 @@ impl Node {
             Mode::Buffered => Gate { durable: None, written: Some(position) },
             Mode::Off => Gate::default(),
         };
-        let envelope = Envelope { message: Arc::new(message), reply: None, arrival, seen: Gate::default() };
+        let envelope =
+            Envelope { message: Arc::new(message), reply: None, arrival, seen: Gate::default(), client: None };
         let roused = cell.mailbox.fill(envelope);
         core.rouse(cell, roused, false);
         Ok(gate)

@@ -299,7 +299,13 @@ impl Node {
         let waiting = inbox.len();
         let seen = Gate { durable: Some(position), written: None };
         for (message, arrival) in inbox {
-            cell.mailbox.restore(Envelope { message: Arc::new(message), reply: None, arrival: Some(arrival), seen });
+            cell.mailbox.restore(Envelope {
+                message: Arc::new(message),
+                reply: None,
+                arrival: Some(arrival),
+                seen,
+                client: None,
+            });
         }
         core.count_child(next.entry.parent.as_ref(), true);
         *cell.life.lock() = next;

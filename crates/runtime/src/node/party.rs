@@ -133,7 +133,8 @@ impl Staging for Delivery {
     fn commit(self: Box<Self>, committed: &Committed<'_>) {
         let Delivery { reserved, message, seen } = *self;
         let arrival = reserved.recorded().then(|| reserved.arrival());
-        reserved.deliver(Envelope { message, reply: None, arrival, seen: seen.and(committed.gate) }, false);
+        reserved
+            .deliver(Envelope { message, reply: None, arrival, seen: seen.and(committed.gate), client: None }, false);
     }
 }
 

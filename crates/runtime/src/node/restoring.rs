@@ -131,8 +131,13 @@ impl Node {
                 return Err(corrupt("inbox"));
             };
             if let Some(cell) = core.cell(&id) {
-                let envelope =
-                    Envelope { message: Arc::new(message), reply: None, arrival: Some(arrival), seen: Gate::default() };
+                let envelope = Envelope {
+                    message: Arc::new(message),
+                    reply: None,
+                    arrival: Some(arrival),
+                    seen: Gate::default(),
+                    client: None,
+                };
                 cell.mailbox.restore(envelope);
             }
         }

@@ -7,7 +7,7 @@ use troupe_log::{ActorId, ByteCount};
 
 use super::Node;
 use crate::actor::cell::Status;
-use crate::manifest::Serving;
+use crate::manifest::{Bodies, Serving};
 
 /// The routes of all actors, read off their settings when first asked for.
 #[derive(Default)]
@@ -19,6 +19,17 @@ struct Route {
     payload: ByteCount,
 }
 
+/// Who serves a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The actor.
+    pub actor: ActorId,
+    /// Bytes of a message that it takes.
+    pub payload: ByteCount,
+    /// Bodies come and go beside their messages.
+    pub streamed: bool,
+}
+
 impl Routes {
     /// Settings with a route came or went.
     pub(crate) fn forget(&self) {
@@ -27,9 +38,8 @@ impl Routes {
 }
 
 impl Node {
-    /// The actor that serves requests of this path, and the bytes that it takes: that of the longest route which the path lies
-    /// in; of several with one route, the first by id.
-    pub fn route(&self, path: &str) -> Option<(ActorId, ByteCount)> {
+    /// Who serves requests of this path: the longest route which the path lies in; of several with one route, the first by id.
+    pub fn route(&self, path: &str) -> Option<Routed> {
         let known = self.core.routes.0.read().clone();
         let routes = match known {
             Some(routes) => routes,
@@ -42,7 +52,8 @@ impl Node {
             }
         };
         let found = routes.iter().find(|route| route.serving.takes(path))?;
-        Some((found.actor.clone(), found.payload))
+        let streamed = found.serving.bodies == Bodies::Streamed;
+        Some(Routed { actor: found.actor.clone(), payload: found.payload, streamed })
     }
 
     fn routes(&self) -> Arc<[Route]> {

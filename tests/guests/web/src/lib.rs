@@ -4,7 +4,9 @@
 use std::cell::Cell;
 
 use wasi::exports::http::incoming_handler::Guest;
-use wasi::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use wasi::http::types::{
+    Fields, IncomingRequest, OutgoingBody, OutgoingRequest, OutgoingResponse, ResponseOutparam, Scheme,
+};
 use wasi::io::streams::StreamError;
 
 struct Web;
@@ -58,9 +60,99 @@ impl Guest for Web {
                 }
                 OutgoingBody::finish(out, None).unwrap();
             }
+            "meet" => {
+                // Asks the host of the query, and answers when it is answered.
+                let told = ask(query);
+                answer(outparam, 200, &[], format!("{count} {told}").as_bytes());
+            }
+            "stream" => {
+                // A part before it asks, one behind, and trailers.
+                let response =
+                    OutgoingResponse::new(Fields::from_list(&[("trailer".to_owned(), b"x-parts".to_vec())]).unwrap());
+                let out = response.body().unwrap();
+                ResponseOutparam::set(outparam, Ok(response));
+                {
+                    let to = out.write().unwrap();
+                    to.blocking_write_and_flush(b"first ").unwrap();
+                    let told = ask(query);
+                    to.blocking_write_and_flush(told.as_bytes()).unwrap();
+                }
+                let trailers = Fields::from_list(&[("x-parts".to_owned(), b"2".to_vec())]).unwrap();
+                OutgoingBody::finish(out, Some(trailers)).unwrap();
+            }
+            "stream-broken" => {
+                let response = OutgoingResponse::new(Fields::new());
+                let out = response.body().unwrap();
+                ResponseOutparam::set(outparam, Ok(response));
+                out.write().unwrap().blocking_write_and_flush(b"first ").unwrap();
+                ask(query);
+                panic!("on purpose");
+            }
+            "flood" => {
+                // As many pieces of 4 KiB as the query says, or until nobody takes them.
+                let response = OutgoingResponse::new(Fields::new());
+                let out = response.body().unwrap();
+                ResponseOutparam::set(outparam, Ok(response));
+                {
+                    let to = out.write().unwrap();
+                    for _ in 0..query.parse().unwrap_or(0) {
+                        if to.blocking_write_and_flush(&[b'x'; 4096]).is_err() {
+                            break;
+                        }
+                    }
+                }
+                let _ = OutgoingBody::finish(out, None);
+            }
+            "upload" => {
+                // Asks the host of the query once the first bytes are there, then reads the rest.
+                let body = request.consume().unwrap();
+                let mut size = 0;
+                let mut failed = String::new();
+                {
+                    let from = body.stream().unwrap();
+                    let mut told = None;
+                    loop {
+                        match from.blocking_read(1 << 20) {
+                            Ok(bytes) => {
+                                size += bytes.len();
+                                if told.is_none() && !query.is_empty() {
+                                    told = Some(ask(query));
+                                }
+                            }
+                            Err(StreamError::Closed) => break,
+                            Err(StreamError::LastOperationFailed(error)) => {
+                                failed = format!(" {}", error.to_debug_string());
+                                break;
+                            }
+                        }
+                    }
+                }
+                answer(outparam, 200, &[], format!("{size}{failed}").as_bytes());
+            }
             _ => answer(outparam, 404, &[], b"nothing here"),
         }
     }
+}
+
+/// GET of `/held` there.
+fn ask(authority: &str) -> String {
+    let request = OutgoingRequest::new(Fields::new());
+    request.set_scheme(Some(&Scheme::Http)).unwrap();
+    request.set_authority(Some(authority)).unwrap();
+    request.set_path_with_query(Some("/held")).unwrap();
+    let coming = wasi::http::outgoing_handler::handle(request, None).unwrap();
+    coming.subscribe().block();
+    let response = match coming.get().expect("ready").expect("first") {
+        Ok(response) => response,
+        Err(error) => return format!("{error:?}"),
+    };
+    let body = response.consume().unwrap();
+    let stream = body.stream().unwrap();
+    let mut all = Vec::new();
+    while let Ok(bytes) = stream.blocking_read(1000) {
+        all.extend(bytes);
+    }
+    String::from_utf8(all).unwrap()
 }
 
 fn read(request: &IncomingRequest) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {

@@ -126,6 +126,7 @@ fn input(boundary: &mut Boundary) -> wasmtime::Result<()> {
             let wasi = super::wasi(guest);
             wasi.files.stream_closed(stream.rep());
             wasi.sockets.stream_closed(stream.rep());
+            http::source_closed(guest, stream.rep());
             HostInputStream::drop(&mut guest.table, stream).await
         })?
         .func_with(
@@ -192,29 +193,30 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
         Extra::default().lost(|guest| types::broken(guest, LOST)).unknown(|guest, _| types::broken(guest, UNKNOWN))
     }
     fn contents() -> Extra<(Output, Vec<u8>), Answer<()>> {
-        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(
-            |guest, (stream, bytes), (answer,)| {
-                if answer.is_ok() {
-                    http::recorded_write(guest, stream.rep(), bytes.clone().into());
-                }
-                files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| bytes.len() as u64));
-            },
-        )
+        let answers = answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep()));
+        answers.noted(|guest, _| http::wrote(guest)).replayed(|guest, (stream, bytes), (answer,)| {
+            if answer.is_ok() {
+                http::recorded_write(guest, stream.rep(), bytes.clone().into());
+            }
+            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| bytes.len() as u64));
+        })
     }
     fn zeroes() -> Extra<(Output, u64), Answer<()>> {
-        answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep())).replayed(
-            |guest, (stream, len), (answer,)| {
-                if answer.is_ok() {
-                    // No more are written at once than a stream permits.
-                    http::recorded_write(guest, stream.rep(), vec![0; (*len).min(MOST_ZEROES) as usize].into());
-                }
-                files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| *len));
-            },
-        )
+        let answers = answers().class(|guest, (stream, _): &(Output, _)| files::write(guest, stream.rep()));
+        answers.noted(|guest, _| http::wrote(guest)).replayed(|guest, (stream, len), (answer,)| {
+            if answer.is_ok() {
+                // No more are written at once than a stream permits.
+                http::recorded_write(guest, stream.rep(), vec![0; (*len).min(MOST_ZEROES) as usize].into());
+            }
+            files::recorded_move(guest, stream.rep(), answer.as_ref().ok().map(|()| *len));
+        })
     }
     fn spliced() -> Extra<(Output, Input, u64), Answer<u64>> {
         answers()
-            .class(|guest, (stream, _, _): &(Output, _, _)| files::write(guest, stream.rep()))
+            .class(|guest, (stream, source, _): &(Output, Input, _)| {
+                http::about_to_splice(guest, source.rep());
+                files::write(guest, stream.rep())
+            })
             .noted(|guest, _| http::spliced(guest))
             .replayed(|guest, (stream, source, _), (answer,)| {
                 let moved = moved(answer, |count| *count);
@@ -254,6 +256,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 }
                 let written = HostOutputStream::write(&mut guest.table, stream, bytes);
                 let written = settle(guest, number, written).await?;
+                unrecorded(guest)?;
                 Ok((types::stream(guest, written)?,))
             },
         )?
@@ -267,6 +270,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
                 let written = guest.table.blocking_write_and_flush(stream, bytes).await;
+                unrecorded(guest)?;
                 Ok((types::stream(guest, written)?,))
             },
         )?
@@ -307,6 +311,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 }
                 let written = HostOutputStream::write_zeroes(&mut guest.table, stream, len);
                 let written = settle(guest, number, written).await?;
+                unrecorded(guest)?;
                 Ok((types::stream(guest, written)?,))
             },
         )?
@@ -320,6 +325,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     return Ok((types::stream(guest, Err(full))?,));
                 }
                 let written = guest.table.blocking_write_zeroes_and_flush(stream, len).await;
+                unrecorded(guest)?;
                 Ok((types::stream(guest, written)?,))
             },
         )?
@@ -330,6 +336,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
                 if http::is_sink(guest, &stream) {
                     let moved = http::splice(guest, (stream, source, len), false).await?;
+                    unrecorded(guest)?;
                     return Ok((types::stream(guest, moved)?,));
                 }
                 let number = stream.rep();
@@ -348,6 +355,7 @@ fn output(boundary: &mut Boundary) -> wasmtime::Result<()> {
             async |guest: &mut Guest, (stream, source, len): (Output, Input, u64)| {
                 if http::is_sink(guest, &stream) {
                     let moved = http::splice(guest, (stream, source, len), true).await?;
+                    unrecorded(guest)?;
                     return Ok((types::stream(guest, moved)?,));
                 }
                 let number = stream.rep();
@@ -394,6 +402,11 @@ async fn settle<T>(guest: &mut Guest, stream: u32, written: StreamResult<T>) -> 
         Err(error @ StreamError::LastOperationFailed(_)) => Err(error),
         _ => written,
     })
+}
+
+/// What a handler has written may leave at once where there is no journal; with one, behind the record of the call.
+fn unrecorded(guest: &mut Guest) -> wasmtime::Result<()> {
+    if guest.recorder.recording() { Ok(()) } else { http::wrote(guest) }
 }
 
 /// A pollable of a stream of an earlier life: of the stream if that can be made again, else one that is ready, so that nobody

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::client::Sending;
 use super::fields::Entries;
+use super::streaming::ToClient;
 use super::types::ErrorCode;
 use super::{Charge, Full};
 
@@ -45,6 +46,13 @@ pub struct Writing {
     /// Whose it is.
     pub of: Of,
     bytes: Vec<u8>,
+    /// Of a body that is longer than it may be kept: what stood before `bytes` and is gone.
+    before: u64,
+    /// Bytes from the beginning that have left.
+    left: u64,
+    to: Option<Arc<ToClient>>,
+    /// It may be longer than its limit, which then bounds only what is kept.
+    pub unbounded: bool,
     limit: u64,
     declared: Option<u64>,
     charge: Charge,
@@ -67,6 +75,10 @@ impl Writing {
         Arc::new(Mutex::new(Writing {
             of,
             bytes: Vec::new(),
+            before: 0,
+            left: 0,
+            to: None,
+            unbounded: false,
             limit,
             declared,
             charge,
@@ -78,9 +90,16 @@ impl Writing {
 
     /// Appends; an error if it gets larger than it may.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), ErrorCode> {
-        let size = self.bytes.len() as u64 + bytes.len() as u64;
-        if size > self.limit || self.declared.is_some_and(|declared| size > declared) {
+        let size = self.size() + bytes.len() as u64;
+        let too_long = size > self.limit && !self.unbounded;
+        if too_long || self.declared.is_some_and(|declared| size > declared) {
             return Err(self.of.wrong_size(size));
+        }
+        if size > self.limit && self.to.is_none() {
+            // Replayed: whoever took it is gone. Live it was refused before.
+            (self.before, self.left) = (size, size);
+            self.forget_kept();
+            return Ok(());
         }
         self.charge.add(bytes.len() as u64).map_err(|Full| self.of.wrong_size(size))?;
         self.bytes.extend_from_slice(bytes);
@@ -89,13 +108,67 @@ impl Writing {
 
     /// Its end, with these trailers. An error if that is not the length that was declared.
     pub fn finish(&mut self, trailers: Option<Entries>) -> Result<(), ErrorCode> {
-        let size = self.bytes.len() as u64;
+        let size = self.size();
         if self.declared.is_some_and(|declared| declared != size) {
             self.end = Some(End::Aborted);
             return Err(self.of.wrong_size(size));
         }
         self.end = Some(End::Finished(trailers));
         Ok(())
+    }
+
+    /// Bytes written so far.
+    pub fn size(&self) -> u64 {
+        self.before + self.bytes.len() as u64
+    }
+
+    /// The size of a body that was not kept, because it is longer than its limit.
+    pub fn streamed_size(&self) -> Option<u64> {
+        (self.unbounded && self.size() > self.limit).then(|| self.size())
+    }
+
+    /// From now on it leaves this way while it is written.
+    pub fn leaves(&mut self, to: Arc<ToClient>) {
+        self.to = Some(to);
+    }
+
+    /// Where it leaves.
+    pub fn to(&self) -> Option<&Arc<ToClient>> {
+        self.to.as_ref()
+    }
+
+    /// Whether it is too long to be kept, and nobody takes it.
+    pub fn nobody_takes(&self) -> bool {
+        self.streamed_size().is_some() && self.to.as_ref().is_none_or(|to| to.gone())
+    }
+
+    /// Bytes that may be written at once; none limits them if none is said.
+    pub fn window(&self) -> Option<usize> {
+        self.streamed_size().and(self.to.as_ref()).map(|to| to.room())
+    }
+
+    /// Bytes written that have not left.
+    pub fn held_back(&self) -> u64 {
+        self.size() - self.left
+    }
+
+    /// Takes what has not left of the first so many bytes.
+    pub fn take_until(&mut self, until: u64) -> Bytes {
+        let (from, until) = ((self.left - self.before) as usize, until.max(self.left));
+        let bytes = Bytes::copy_from_slice(&self.bytes[from..(until - self.before) as usize]);
+        self.left = until;
+        if self.streamed_size().is_some() {
+            let gone = (self.left - self.before) as usize;
+            self.bytes.drain(..gone);
+            self.before = self.left;
+            self.charge.sub(gone as u64);
+        }
+        bytes
+    }
+
+    fn forget_kept(&mut self) {
+        self.charge.sub(self.bytes.len() as u64);
+        self.bytes = Vec::new();
     }
 
     /// Whether nothing more comes.
@@ -122,7 +195,12 @@ impl Writing {
     /// Bytes and trailers, once it is finished.
     pub fn whole(&mut self) -> Result<(Vec<u8>, Option<Entries>), ErrorCode> {
         match &mut self.end {
-            Some(End::Finished(trailers)) => Ok((std::mem::take(&mut self.bytes), trailers.take())),
+            Some(End::Finished(trailers)) => {
+                // One that was not kept is not told in part.
+                let long = self.unbounded && self.before + self.bytes.len() as u64 > self.limit;
+                let kept = if long { Vec::new() } else { std::mem::take(&mut self.bytes) };
+                Ok((kept, trailers.take()))
+            }
             _ => Err(ErrorCode::HttpProtocolError),
         }
     }

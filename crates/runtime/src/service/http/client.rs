@@ -5,6 +5,7 @@
 //! and no further than its limit.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
@@ -15,12 +16,14 @@ use http::header::{self, HeaderValue};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use troupe_log::NodeTime;
 
@@ -194,15 +197,22 @@ async fn exchange(node: &dyn Services, request: Prepared, terms: Terms) -> Resul
     let connecting = async {
         let stream = connect(node, &request, terms).await?;
         if !request.tls {
-            return handshake(stream).await;
+            return handshake(stream, false).await;
         }
         let name = ServerName::try_from(request.host.clone()).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
-        let connector = TlsConnector::from(TLS.clone());
-        handshake(connector.connect(name, stream).await.map_err(|error| tls(&error))?).await
+        let stream = TlsConnector::from(node.tls()).connect(name, stream).await.map_err(|error| tls(&error))?;
+        let second = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+        handshake(stream, second).await
     };
-    let (mut sender, connection) = within(node, terms.connect, ErrorCode::ConnectionTimeout, connecting).await?;
-    let request = to_hyper(request)?;
-    let asked = async { sender.send_request(request).await.map_err(|error| of_hyper(&error)) };
+    let (sender, connection) = within(node, terms.connect, ErrorCode::ConnectionTimeout, connecting).await?;
+    let request = to_hyper(request, matches!(sender, Sender::Two(_)))?;
+    let asked = async {
+        let asked = match sender {
+            Sender::One(mut sender) => sender.send_request(request).await,
+            Sender::Two(mut sender) => sender.send_request(request).await,
+        };
+        asked.map_err(|error| of_hyper(&error))
+    };
     let response = within(node, terms.first_byte, ErrorCode::HttpResponseTimeout, asked).await?;
     let (head, body) = response.into_parts();
     let headers = fields::from_map(&head.headers);
@@ -260,22 +270,38 @@ async fn look_up(host: String, port: u16) -> Result<Vec<SocketAddr>, ErrorCode> 
     found.map_err(|error| unknown(error.to_string()))
 }
 
-type Sender = hyper::client::conn::http1::SendRequest<Gathered>;
+/// What the connection speaks.
+enum Sender {
+    One(http1::SendRequest<Gathered>),
+    Two(http2::SendRequest<Gathered>),
+}
 
-async fn handshake<S>(stream: S) -> Result<(Sender, Connection), ErrorCode>
+/// As TLS names it.
+const HTTP_2: &[u8] = b"h2";
+
+async fn handshake<S>(stream: S, second: bool) -> Result<(Sender, Connection), ErrorCode>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let mut builder = hyper::client::conn::http1::Builder::new();
+    if second {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.max_header_list_size(MAX_HEAD as u32);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| of_hyper(&error))?;
+        let driven = tokio::spawn(async move { drop(connection.await) });
+        return Ok((Sender::Two(sender), Connection(driven)));
+    }
+    let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_HEAD);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(|error| of_hyper(&error))?;
     // What goes wrong in it is said to whoever sends or reads.
     let driven = tokio::spawn(async move { drop(connection.await) });
-    Ok((sender, Connection(driven)))
+    Ok((Sender::One(sender), Connection(driven)))
 }
 
-fn to_hyper(request: Prepared) -> Result<http::Request<Gathered>, ErrorCode> {
+fn to_hyper(request: Prepared, second: bool) -> Result<http::Request<Gathered>, ErrorCode> {
     let Prepared { method, authority, path, headers, body, .. } = request;
+    // The second version names the host in the address, and knows nothing of connections.
+    let path = if second { format!("https://{authority}{path}") } else { path };
     let method = http::Method::from_bytes(method.as_str().as_bytes());
     let method = method.map_err(|_| ErrorCode::HttpRequestMethodInvalid)?;
     let changes = matches!(method, http::Method::POST | http::Method::PUT | http::Method::PATCH);
@@ -283,9 +309,11 @@ fn to_hyper(request: Prepared) -> Result<http::Request<Gathered>, ErrorCode> {
     let mut made = http::Request::builder().method(method).uri(path);
     if let Some(all) = made.headers_mut() {
         *all = fields::to_map(&headers);
-        let host = HeaderValue::from_str(&authority).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
-        all.insert(header::HOST, host);
-        all.insert(header::CONNECTION, HeaderValue::from_static("close, te"));
+        if !second {
+            let host = HeaderValue::from_str(&authority).map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
+            all.insert(header::HOST, host);
+            all.insert(header::CONNECTION, HeaderValue::from_static("close, te"));
+        }
         all.insert(header::TE, HeaderValue::from_static("trailers"));
         // The length is that of the body which is there.
         all.remove(header::CONTENT_LENGTH);
@@ -383,10 +411,45 @@ impl Body for Gathered {
 }
 
 /// The roots that browsers trust.
-static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
-});
+static TLS: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| trusting(browsers()));
+
+fn browsers() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+}
+
+fn trusting(roots: RootCertStore) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// What servers are known by.
+#[derive(Clone)]
+pub struct Trust(Option<Arc<ClientConfig>>);
+
+impl Trust {
+    /// The roots that browsers trust.
+    pub const BROWSERS: Trust = Trust(None);
+
+    /// Those, and the certificates of this file (PEM). An error says what is wrong with it.
+    pub fn with(file: &Path) -> Result<Trust, String> {
+        let mut roots = browsers();
+        let before = roots.len();
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+            let certificate = certificate.map_err(|error| error.to_string())?;
+            roots.add(certificate).map_err(|error| error.to_string())?;
+        }
+        if roots.len() == before {
+            return Err("no certificate found".to_owned());
+        }
+        Ok(Trust(Some(trusting(roots))))
+    }
+
+    /// As the client takes it.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        self.0.clone().unwrap_or_else(|| TLS.clone())
+    }
+}
 
 fn tls(error: &std::io::Error) -> ErrorCode {
     use tokio_rustls::rustls::Error;

@@ -2,11 +2,13 @@
 //!
 //! docs/journal-format.md has the layout. The type of such a message is the method and the path, `GET /items?all`.
 
-use troupe_log::codec::{self, Reader, put_bytes, put_str, put_u8, put_u16, put_u32};
+use troupe_log::codec::{self, Reader, put_bytes, put_str, put_u8, put_u16, put_u32, put_u64};
 
 use super::fields::Entries;
 
 const VERSION: u8 = 1;
+/// What only streamed messages have stands behind it.
+const STREAMED: u8 = 2;
 
 /// A request, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Behind the body.
     pub trailers: Option<Entries>,
+    /// Its body and its trailers come beside the message, while the client sends them, and the response may be longer than a message.
+    pub streamed: bool,
 }
 
 /// A response, whole.
@@ -38,6 +42,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Behind the body.
     pub trailers: Option<Entries>,
+    /// The size of a body that is not here: it was longer than a message, and left while it was written.
+    pub streamed: Option<u64>,
 }
 
 impl Request {
@@ -49,7 +55,7 @@ impl Request {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len() + 512);
-        put_u8(&mut out, VERSION);
+        put_u8(&mut out, if self.streamed { STREAMED } else { VERSION });
         put_str(&mut out, &self.method);
         put_str(&mut out, &self.scheme);
         match &self.authority {
@@ -67,7 +73,7 @@ impl Request {
     /// Reads what [`encode`](Self::encode) wrote.
     pub fn decode(bytes: &[u8]) -> Result<Request, codec::Error> {
         let mut input = Reader::new(bytes);
-        version(&mut input)?;
+        let streamed = version(&mut input)? == STREAMED;
         let method = input.str()?.to_owned();
         let scheme = input.str()?.to_owned();
         let authority = match input.case(2)? {
@@ -76,7 +82,7 @@ impl Request {
         };
         let path = input.str()?.to_owned();
         let (headers, body, trailers) = rest(&mut input)?;
-        Ok(Request { method, scheme, authority, path, headers, body, trailers })
+        Ok(Request { method, scheme, authority, path, headers, body, trailers, streamed })
     }
 }
 
@@ -84,13 +90,19 @@ impl Response {
     /// One of a status and a text.
     pub fn text(status: u16, text: &str) -> Response {
         let headers = vec![("content-type".to_owned(), b"text/plain; charset=utf-8".to_vec())];
-        Response { status, headers, body: text.as_bytes().to_vec(), trailers: None }
+        Response { status, headers, body: text.as_bytes().to_vec(), trailers: None, streamed: None }
     }
 
     /// The answer.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.body.len() + 512);
-        put_u8(&mut out, VERSION);
+        match self.streamed {
+            None => put_u8(&mut out, VERSION),
+            Some(size) => {
+                put_u8(&mut out, STREAMED);
+                put_u64(&mut out, size);
+            }
+        }
         put_u16(&mut out, self.status);
         put_rest(&mut out, &self.headers, &self.body, self.trailers.as_ref());
         out
@@ -99,16 +111,19 @@ impl Response {
     /// Reads what [`encode`](Self::encode) wrote.
     pub fn decode(bytes: &[u8]) -> Result<Response, codec::Error> {
         let mut input = Reader::new(bytes);
-        version(&mut input)?;
+        let streamed = match version(&mut input)? {
+            STREAMED => Some(input.u64()?),
+            _ => None,
+        };
         let status = input.u16()?;
         let (headers, body, trailers) = rest(&mut input)?;
-        Ok(Response { status, headers, body, trailers })
+        Ok(Response { status, headers, body, trailers, streamed })
     }
 }
 
-fn version(input: &mut Reader<'_>) -> Result<(), codec::Error> {
+fn version(input: &mut Reader<'_>) -> Result<u8, codec::Error> {
     match input.u8()? {
-        VERSION => Ok(()),
+        version @ (VERSION | STREAMED) => Ok(version),
         _ => Err(codec::Error::Bad { at: 0, what: "version of an HTTP message" }),
     }
 }
@@ -168,6 +183,7 @@ mod tests {
             headers: vec![("X".into(), b"\xff".to_vec())],
             body: b"body".to_vec(),
             trailers: Some(vec![("t".into(), b"1".to_vec())]),
+            streamed: false,
         }
     }
 
@@ -191,11 +207,24 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_format() {
-        let response =
-            Response { status: 201, headers: vec![("a".into(), b"b".to_vec())], body: b"c".to_vec(), trailers: None };
+        let response = Response {
+            status: 201,
+            headers: vec![("a".into(), b"b".to_vec())],
+            body: b"c".to_vec(),
+            trailers: None,
+            streamed: None,
+        };
         let expected =
             [&[1u8][..], &[201, 0], &[1, 0, 0, 0], &[1, 0, 0, 0], b"a", &[1, 0, 0, 0], b"b", &[1, 0, 0, 0], b"c", &[0]];
         assert_eq!(response.encode(), expected.concat());
+        let left = Response { streamed: Some(258), ..response };
+        let expected = [&[2u8, 2, 1, 0, 0, 0, 0, 0, 0][..], &expected.concat()[1..]].concat();
+        assert_eq!(left.encode(), expected);
+        assert_eq!(Response::decode(&expected).unwrap(), left);
+        let coming = Request { streamed: true, ..request() };
+        let bytes = coming.encode();
+        assert_eq!((bytes[0], &bytes[1..]), (2, &request().encode()[1..]));
+        assert_eq!(Request::decode(&bytes).unwrap(), coming);
     }
 
     #[test]

@@ -10,12 +10,14 @@ pub mod client;
 pub mod fields;
 pub mod messages;
 pub mod parts;
+pub mod streaming;
 pub mod types;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use self::streaming::Going;
 use crate::manifest::Limits;
 
 /// Bytes that one actor's HTTP values may hold on the host, all together.
@@ -55,6 +57,10 @@ pub struct Bounds {
     pub sinks: HashSet<u32>,
     /// What was spliced to one of them just now, to be noted.
     pub spliced: Option<Vec<u8>>,
+    /// Streams of a body that its client still sends, by the host's numbers.
+    pub sources: HashSet<u32>,
+    /// The response of the turn in hand, if it leaves while it is written.
+    pub going: Going,
 }
 
 impl Bounds {
@@ -65,6 +71,8 @@ impl Bounds {
             exchanges: Budget::new(limits.outstanding_calls.into()),
             sinks: HashSet::new(),
             spliced: None,
+            sources: HashSet::new(),
+            going: Going::default(),
         }
     }
 

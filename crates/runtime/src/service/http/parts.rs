@@ -95,7 +95,12 @@ pub type Slot = Arc<Mutex<Option<Result<OutgoingResponse, ErrorCode>>>>;
 
 /// `resource response-outparam`.
 #[derive(Debug)]
-pub struct ResponseOutparam(pub Slot);
+pub struct ResponseOutparam {
+    /// The place.
+    pub slot: Slot,
+    /// The response may be longer than a message.
+    pub unbounded: bool,
+}
 
 /// `resource incoming-body`.
 #[derive(Debug)]
@@ -104,6 +109,8 @@ pub struct IncomingBody {
     pub reading: Read,
     /// Its stream was handed out.
     pub streamed: bool,
+    /// That of a request which is served.
+    pub served: bool,
 }
 
 /// `resource outgoing-body`.

@@ -3,6 +3,7 @@
 //! A written body is gathered whole, so its stream takes what comes until a limit; a read one gives what has come.
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, InputStream, IoError, OutputStream, Pollable, StreamError, StreamResult,
@@ -14,7 +15,7 @@ use crate::boundary::{Boundary, Effect, Extra, Guest};
 use crate::service::http::Charge;
 use crate::service::http::body::{Found, Of, Read, Writing, Written};
 use crate::service::http::fields::NoLength;
-use crate::service::http::parts::{FutureTrailers, IncomingBody, OutgoingBody};
+use crate::service::http::parts::{FutureTrailers, IncomingBody, OutgoingBody, OutgoingResponse};
 use crate::service::http::types::ErrorCode;
 
 pub(super) type Outgoing = Resource<OutgoingBody>;
@@ -70,8 +71,13 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
                 if std::mem::replace(&mut body.streamed, true) {
                     return Ok((Err(()),));
                 }
-                let stream: DynInputStream = Box::new(BodyIn(body.reading.clone()));
-                Ok((Ok(guest.table.push(stream)?),))
+                let (reading, served) = (body.reading.clone(), body.served);
+                let stream: DynInputStream = Box::new(BodyIn(reading));
+                let stream = guest.table.push(stream)?;
+                if served {
+                    guest.http.sources.insert(stream.rep());
+                }
+                Ok((Ok(stream),))
             },
         )?
         .func_with(
@@ -187,6 +193,41 @@ pub(in super::super) fn gathers(guest: &mut Guest, written: Written) -> wasmtime
     Ok(stream)
 }
 
+/// A response was handed out: from now on it leaves while it is written, if its client is there.
+pub(super) fn leaves(guest: &mut Guest, response: &OutgoingResponse, unbounded: bool) {
+    let Some(body) = response.body.as_ref().filter(|body| !body.lock().is_over()) else { return };
+    body.lock().unbounded = unbounded;
+    let Some(to) = guest.turn.client.as_mut().and_then(|client| client.to.take()) else { return };
+    let head = (response.status, response.headers.entries().clone());
+    guest.http.going.begin(to, head, body.clone(), guest.node.node_time());
+}
+
+/// Something was written: hands it over if it should not wait for the end of the step.
+pub(in super::super) fn wrote(guest: &mut Guest) -> wasmtime::Result<()> {
+    if !guest.http.going.is_there() {
+        return Ok(());
+    }
+    let recording = guest.recorder.recording();
+    if !recording {
+        guest.http.going.free(guest.turn.seen);
+    }
+    let now = guest.node.node_time();
+    if guest.http.going.is_due(now) {
+        if recording {
+            guest.check_journal()?;
+            guest.commit_step()?;
+        }
+        guest.http.going.hand_over(Some(now));
+    }
+    Ok(())
+}
+
+/// Whether a stream reads the body of a request that is served.
+fn is_source(guest: &Guest, stream: u32) -> bool {
+    let real = guest.recorder.resources.get(stream);
+    real.is_some_and(|real| guest.http.sources.contains(&real))
+}
+
 /// Whether a stream writes to such a body.
 pub(in super::super) fn is_sink(guest: &Guest, stream: &Output) -> bool {
     guest.http.sinks.contains(&stream.rep())
@@ -195,6 +236,11 @@ pub(in super::super) fn is_sink(guest: &Guest, stream: &Output) -> bool {
 /// A stream has ended.
 pub(in super::super) fn sink_closed(guest: &mut Guest, stream: u32) {
     guest.http.sinks.remove(&stream);
+}
+
+/// A stream has ended.
+pub(in super::super) fn source_closed(guest: &mut Guest, stream: u32) {
+    guest.http.sources.remove(&stream);
 }
 
 /// From a stream to a body that is gathered. The bytes are noted, for nobody else has seen them.
@@ -220,12 +266,26 @@ pub(in super::super) async fn splice(
     Ok(written.map(|()| moved))
 }
 
+/// What was written before leaves now if there is nothing to splice yet: who sends it may wait for that.
+pub(in super::super) fn about_to_splice(guest: &mut Guest, source: u32) {
+    if !guest.http.going.is_there() || guest.recorder.replaying() || !is_source(guest, source) {
+        return;
+    }
+    let Some(real) = guest.recorder.resources.get(source) else { return };
+    let ready = guest.table.get_mut(&Resource::<DynInputStream>::new_borrow(real));
+    if ready.is_ok_and(|stream| stream.ready().now_or_never().is_none()) {
+        // A log that takes nothing more is met by the next commit as well.
+        let _ = guest.commit_step();
+        guest.http.going.hand_over(None);
+    }
+}
+
 /// Notes what was just spliced.
 pub(in super::super) fn spliced(guest: &mut Guest) -> wasmtime::Result<()> {
-    match guest.http.spliced.take() {
-        Some(bytes) => guest.note(SPLICED, 0, bytes),
-        None => Ok(()),
+    if let Some(bytes) = guest.http.spliced.take() {
+        guest.note(SPLICED, 0, bytes)?;
     }
+    wrote(guest)
 }
 
 /// In replay: so many bytes were spliced.
@@ -239,14 +299,25 @@ pub(in super::super) fn recorded_splice(guest: &mut Guest, stream: u32, source: 
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for BodyOut {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        let to = {
+            let writing = self.0.lock();
+            writing.streamed_size().and_then(|_| writing.to().cloned())
+        };
+        if let Some(to) = to {
+            to.has_room().await;
+        }
+    }
 }
 
 impl OutputStream for BodyOut {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let mut writing = self.0.lock();
-        if writing.is_over() {
+        if writing.is_over() || writing.to().is_some_and(|to| to.lost()) {
             return Err(StreamError::Closed);
+        }
+        if writing.window() == Some(0) {
+            return Err(StreamError::trap("more was written than `check-write` permits"));
         }
         writing.write(&bytes).map_err(|error| StreamError::LastOperationFailed(IoError::from(error)))
     }
@@ -254,7 +325,11 @@ impl OutputStream for BodyOut {
         Ok(())
     }
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.0.lock().is_over() { Err(StreamError::Closed) } else { Ok(PERMIT) }
+        let writing = self.0.lock();
+        if writing.is_over() || writing.to().is_some_and(|to| to.lost()) || writing.nobody_takes() {
+            return Err(StreamError::Closed);
+        }
+        Ok(writing.window().map_or(PERMIT, |room| room.min(PERMIT)))
     }
 }
 

@@ -12,7 +12,8 @@ mod requests;
 mod responses;
 
 pub(super) use bodies::{
-    BodyIn, gathers, is_sink, recorded_read, recorded_splice, recorded_write, sink_closed, splice, spliced,
+    BodyIn, about_to_splice, gathers, is_sink, recorded_read, recorded_splice, recorded_write, sink_closed,
+    source_closed, splice, spliced, wrote,
 };
 
 use wasmtime::component::Resource;

@@ -219,7 +219,7 @@ fn incoming(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Extra::default().value(),
             |guest: &mut Guest, (request,): (Incoming,)| -> wasmtime::Result<(Result<Resource<IncomingBody>, ()>,)> {
                 let Some(reading) = guest.table.get_mut(&request)?.body.take() else { return Ok((Err(()),)) };
-                Ok((Ok(guest.table.push(IncomingBody { reading, streamed: false })?),))
+                Ok((Ok(guest.table.push(IncomingBody { reading, streamed: false, served: true })?),))
             },
         )?;
     Ok(())

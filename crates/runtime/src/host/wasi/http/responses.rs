@@ -89,7 +89,10 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     Ok(response) => Ok(guest.table.delete(response)?),
                     Err(error) => Err(error),
                 };
-                *outparam.0.lock() = Some(response);
+                if let Ok(response) = &response {
+                    bodies::leaves(guest, response, outparam.unbounded);
+                }
+                *outparam.slot.lock() = Some(response);
                 Ok(())
             },
         )?;
@@ -122,7 +125,7 @@ fn incoming(boundary: &mut Boundary) -> wasmtime::Result<()> {
             Extra::default().value(),
             |guest: &mut Guest, (response,): (Incoming,)| -> wasmtime::Result<(Result<Resource<IncomingBody>, ()>,)> {
                 let Some(reading) = guest.table.get_mut(&response)?.body.take() else { return Ok((Err(()),)) };
-                Ok((Ok(guest.table.push(IncomingBody { reading, streamed: false })?),))
+                Ok((Ok(guest.table.push(IncomingBody { reading, streamed: false, served: false })?),))
             },
         )?;
     Ok(())

@@ -1,9 +1,12 @@
 //! The gateway: HTTP from outside to the actors that are served on a route.
 //!
 //! A request becomes one message, its response is the message's answer ([`troupe_runtime::http`]), given out behind the gate
-//! of the actor's mode. HTTP/1.1, HTTP/2 with prior knowledge, both over TLS if there is a certificate. Whatever a client
-//! does is bounded: the head, the body (by the actor's `payload`), connections, streams, and each phase in time. It has no
-//! token and knows nothing of the management API. docs/http.md has the promises.
+//! of the actor's mode, or, while the turn goes on, what of it is committed. HTTP/1.1, HTTP/2 with prior knowledge, both over TLS if there is a certificate. Whatever a client
+//! does is bounded: the head, the body (by the actor's `payload`), all bodies together, connections, streams, and each phase
+//! in time. It has no token and knows nothing of the management API. docs/http.md has the promises.
+
+mod body;
+mod watch;
 
 use std::convert::Infallible;
 use std::io;
@@ -14,8 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, RETRY_AFTER, TRAILER};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Version};
@@ -23,7 +25,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio::sync::watch::{Receiver, Sender, channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
@@ -31,9 +34,11 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use troupe_runtime::actor::message::CallError;
-use troupe_runtime::http::{self, Gathered};
+use troupe_runtime::http::{self, Budget, Entries, Exchanged, Gathered};
 use troupe_runtime::node::{Node, Outgoing};
 
+use self::body::{Coming, Outgoing as Body, Refusal, TOO_LARGE, Watched};
+use self::watch::{Activity, UnderWay};
 use crate::error::Error;
 use crate::serve::GRACE;
 
@@ -50,10 +55,14 @@ pub struct GatewayOptions {
     pub max_connections: usize,
     /// Requests of one HTTP/2 connection at one time.
     pub max_streams: u32,
-    /// For a head to come, for a body to come, and for a client that takes nothing of a response.
+    /// Bytes of all bodies together that have come and are not answered.
+    pub max_bodies: u64,
+    /// For a head to come, for a body to come, for a client that takes nothing of a response, and for one that asks nothing.
     pub patience: Duration,
     /// For the actor to answer, waiting in its mailbox included.
     pub timeout: Duration,
+    /// For requests in work when it closes.
+    pub grace: Duration,
 }
 
 impl GatewayOptions {
@@ -65,8 +74,10 @@ impl GatewayOptions {
             max_head: 64 << 10,
             max_connections: 1024,
             max_streams: 100,
+            max_bodies: 256 << 20,
             patience: Duration::from_secs(30),
             timeout: Duration::from_secs(60),
+            grace: GRACE,
         }
     }
 }
@@ -75,8 +86,20 @@ impl GatewayOptions {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: Sender<Stop>,
+    grace: Duration,
     task: JoinHandle<()>,
+}
+
+/// How far a gateway's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+enum Stop {
+    /// It serves.
+    Not,
+    /// What is in work ends.
+    Closing,
+    /// What is in work is given up.
+    Now,
 }
 
 /// Fields of a head; more are a 431.
@@ -99,9 +122,11 @@ impl Gateway {
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(accept(listener, Arc::new(Door { options, tls, node }), stopped));
-        Ok(Gateway { address, stop, task })
+        let (stop, stopped) = channel(Stop::Not);
+        let (grace, bodies) = (options.grace, Budget::new(options.max_bodies));
+        let door = Door { options, tls, node, bodies, stopped: stopped.clone() };
+        let task = tokio::spawn(accept(listener, Arc::new(door), stopped));
+        Ok(Gateway { address, stop, grace, task })
     }
 
     /// Where it listens.
@@ -109,12 +134,16 @@ impl Gateway {
         self.address
     }
 
-    /// Takes no new request, lets those in work end for a while, and goes.
+    /// Takes no new request, lets those in work end for a while, gives up the others, and goes.
     pub async fn close(mut self) {
-        self.stop.send_replace(true);
-        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
-            self.task.abort();
+        self.stop.send_replace(Stop::Closing);
+        if tokio::time::timeout(self.grace, &mut self.task).await.is_ok() {
+            return;
         }
+        self.stop.send_replace(Stop::Now);
+        self.task.abort();
+        // Its connections end with it, and the streams of theirs hear of it by themselves.
+        let _ = self.task.await;
     }
 }
 
@@ -136,9 +165,11 @@ struct Door {
     options: GatewayOptions,
     tls: Option<TlsAcceptor>,
     node: Node,
+    bodies: Budget,
+    stopped: Receiver<Stop>,
 }
 
-async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: Receiver<Stop>) {
     let most = door.options.max_connections;
     let places = Arc::new(Semaphore::new(most));
     // Whoever aborts this task ends them, too.
@@ -177,11 +208,11 @@ async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Rece
     while connections.join_next().await.is_some() {}
 }
 
-async fn stop_of(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
+async fn stop_of(stopped: &mut Receiver<Stop>) {
+    let _ = stopped.wait_for(|stop| *stop >= Stop::Closing).await;
 }
 
-async fn connection<S>(stream: S, door: &Arc<Door>, mut stopped: watch::Receiver<bool>)
+async fn connection<S>(stream: S, door: &Arc<Door>, mut stopped: Receiver<Stop>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -201,39 +232,58 @@ where
         .max_header_list_size(u32::try_from(options.max_head).unwrap_or(u32::MAX))
         .keep_alive_interval(options.patience)
         .keep_alive_timeout(options.patience);
-    let door = door.clone();
-    let answer = service_fn(move |request| {
-        let door = door.clone();
-        async move { Ok::<_, Infallible>(door.answer(request).await) }
+    let (door, activity) = (door.clone(), Activity::new());
+    let patience = options.patience;
+    let answer = service_fn({
+        let activity = activity.clone();
+        move |request| {
+            let (door, under_way) = (door.clone(), activity.request());
+            async move { Ok::<_, Infallible>(door.answer(request, under_way).await) }
+        }
     });
     let served = builder.serve_connection(TokioIo::new(stream), answer);
     tokio::pin!(served);
     // What goes wrong with a connection is its client's affair.
     tokio::select! {
+        _ = served.as_mut() => return,
+        // The client that takes nothing loses what it has not taken.
+        () = activity.stalled(patience) => return,
+        () = activity.idle(patience) => {}
+        () = stop_of(&mut stopped) => {}
+    }
+    served.as_mut().graceful_shutdown();
+    tokio::select! {
         _ = served.as_mut() => {}
-        () = stop_of(&mut stopped) => {
-            served.as_mut().graceful_shutdown();
-            let _ = served.await;
-        }
+        () = activity.stalled(patience) => {}
+        // What it has been given at last it has not taken.
+        () = activity.idle(patience) => {}
     }
 }
 
 impl Door {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Gathered> {
+    async fn answer(&self, request: Request<Incoming>, under_way: UnderWay) -> Response<Watched> {
         let head = request.method() == Method::HEAD;
-        match self.ask(request).await {
-            Ok(response) => of_actor(response, head),
+        let streams = request.version() == Version::HTTP_2;
+        let mut stopped = self.stopped.clone();
+        let asked = tokio::select! {
+            asked = self.ask(request) => asked,
+            _ = stopped.wait_for(|stop| *stop == Stop::Now) => Err((StatusCode::SERVICE_UNAVAILABLE, "not now\n")),
+        };
+        let (response, coming) = match asked {
+            Ok((answer, coming)) => (of_actor(answer, head), coming),
             Err((status, words)) => {
-                let mut response = of_actor(http::Response::text(status.as_u16(), words), head);
+                let text = http::Response::text(status.as_u16(), words);
+                let mut response = of_actor(Answer::Whole(text), head);
                 if status == StatusCode::SERVICE_UNAVAILABLE {
                     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
                 }
-                response
+                (response, None)
             }
-        }
+        };
+        response.map(|body| Watched::new(body, under_way, streams, coming))
     }
 
-    async fn ask(&self, request: Request<Incoming>) -> Result<http::Response, (StatusCode, &'static str)> {
+    async fn ask(&self, request: Request<Incoming>) -> Result<(Answer, Option<Coming>), Refusal> {
         let (mut head, body) = request.into_parts();
         let path = head.uri.path_and_query().map_or("", |path| path.as_str());
         if !path.starts_with('/') && path != "*" {
@@ -251,18 +301,22 @@ impl Door {
             let host = HeaderValue::from_str(authority.as_str());
             head.headers.insert(HOST, host.map_err(|_| (StatusCode::BAD_REQUEST, "not a host\n"))?);
         }
-        let (actor, payload) =
-            self.node.route(head.uri.path()).ok_or((StatusCode::NOT_FOUND, "nothing is served here\n"))?;
-        let limit = usize::try_from(payload.0).unwrap_or(usize::MAX);
-        let collected = tokio::time::timeout(self.options.patience, Limited::new(body, limit).collect());
-        let collected = match collected.await {
-            Err(_) => return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n")),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n"));
-            }
-            Ok(Err(_)) => return Err((StatusCode::BAD_REQUEST, "the body is broken\n")),
-            Ok(Ok(collected)) => collected,
-        };
+        let routed = self.node.route(head.uri.path()).ok_or((StatusCode::NOT_FOUND, "nothing is served here\n"))?;
+        let limit = usize::try_from(routed.payload.0).unwrap_or(usize::MAX);
+        let mut share = self.bodies.charge();
+        // A body that is there already needs no way of its own.
+        let streamed = routed.streamed && head.method != Method::HEAD;
+        let (mut bytes, mut trailers, mut coming, mut parts) = (Vec::new(), None, None, None);
+        if streamed {
+            let (handing, beside) = Coming::begin(body, self.options.patience);
+            (coming, parts) = (Some(handing), Some(beside));
+        } else if !body.is_end_stream() {
+            let gathered = body::gathered(body, limit, &mut share);
+            let Ok(gathered) = tokio::time::timeout(self.options.patience, gathered).await else {
+                return Err((StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"));
+            };
+            (bytes, trailers) = gathered?;
+        }
         let host = || head.headers.get("host").and_then(|host| host.to_str().ok()).map(str::to_owned);
         let request = http::Request {
             method: head.method.as_str().to_owned(),
@@ -270,29 +324,49 @@ impl Door {
             authority: head.uri.authority().map(|authority| authority.as_str().to_owned()).or_else(host),
             path: path.to_owned(),
             headers: http::from_map(&head.headers),
-            trailers: collected.trailers().map(http::from_map),
-            body: collected.to_bytes().to_vec(),
+            trailers,
+            body: bytes,
+            streamed,
         };
         let message = Outgoing::new(request.message_type(), request.encode()).timeout(self.options.timeout);
-        match self.node.call(&actor, message).await {
-            Ok(answer) => http::Response::decode(&answer)
-                .ok()
-                .filter(|response| (200..600).contains(&response.status))
-                .ok_or((StatusCode::BAD_GATEWAY, "the actor's answer is no response\n")),
-            Err(error) => {
-                tracing::debug!(%actor, %error, "a request was not answered");
-                Err(of_error(&error))
-            }
+        drop(request);
+        let actor = &routed.actor;
+        let exchanged = self.node.exchange(actor, message, parts, head.method != Method::HEAD).await;
+        let answer = exchanged.map_err(|error| {
+            tracing::debug!(%actor, %error, "a request was not answered");
+            of_error(&error)
+        })?;
+        let answer = match answer {
+            Exchanged::Begun(status, headers, frames) => Some(Answer::Begun(status, headers, frames)),
+            Exchanged::Whole(bytes) => http::Response::decode(&bytes).ok().map(Answer::Whole),
+        };
+        let answer = answer.filter(|answer| (200..600).contains(&answer.status()));
+        let answer = answer.ok_or((StatusCode::BAD_GATEWAY, "the actor's answer is no response\n"))?;
+        Ok((answer, coming))
+    }
+}
+
+/// What came of a request.
+enum Answer {
+    Whole(http::Response),
+    Begun(u16, Entries, http::Frames),
+}
+
+impl Answer {
+    fn status(&self) -> u16 {
+        match self {
+            Answer::Whole(response) => response.status,
+            Answer::Begun(status, ..) => *status,
         }
     }
 }
 
 /// What a client is told; the reasons are for the node's log.
-fn of_error(error: &CallError) -> (StatusCode, &'static str) {
+fn of_error(error: &CallError) -> Refusal {
     match error {
         CallError::NotFound(_) => (StatusCode::NOT_FOUND, "nothing is served here\n"),
         CallError::Timeout => (StatusCode::GATEWAY_TIMEOUT, "the actor did not answer in time\n"),
-        CallError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n"),
+        CallError::TooLarge { .. } => TOO_LARGE,
         CallError::Refused(_) | CallError::Faulted { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "the actor could not answer\n")
         }
@@ -301,18 +375,29 @@ fn of_error(error: &CallError) -> (StatusCode, &'static str) {
     }
 }
 
-fn of_actor(response: http::Response, head: bool) -> Response<Gathered> {
-    let http::Response { status, headers, mut body, mut trailers } = response;
+fn of_actor(answer: Answer, head: bool) -> Response<Body> {
+    let response = match answer {
+        Answer::Whole(response) => response,
+        Answer::Begun(status, headers, frames) if !bodiless(status) => {
+            let mut made = Response::new(Body::Frames(frames));
+            *made.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            *made.headers_mut() = http::to_map(&headers);
+            // How long it gets is not known.
+            made.headers_mut().remove(CONTENT_LENGTH);
+            return made;
+        }
+        Answer::Begun(status, headers, _) => http::Response { status, headers, ..Default::default() },
+    };
+    let http::Response { status, headers, mut body, mut trailers, .. } = response;
     let length = body.len();
-    // No version of HTTP has a body behind these.
-    if head || matches!(status, 204 | 205 | 304) {
+    if head || bodiless(status) {
         (body, trailers) = (Vec::new(), None);
     }
     let names = trailers.as_ref().map(|trailers| {
         let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
         names.join(", ")
     });
-    let mut made = Response::new(Gathered::new(Some((body, trailers))));
+    let mut made = Response::new(Body::Whole(Gathered::new(Some((body, trailers)))));
     *made.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     *made.headers_mut() = http::to_map(&headers);
     // The length is that of the body that is there; only the answer to HEAD may speak of another.
@@ -328,6 +413,11 @@ fn of_actor(response: http::Response, head: bool) -> Response<Gathered> {
         made.headers_mut().insert(TRAILER, names);
     }
     made
+}
+
+/// No version of HTTP has a body behind these.
+fn bodiless(status: u16) -> bool {
+    matches!(status, 204 | 205 | 304)
 }
 
 /// A connection whose client must say something, and take what is written, or it ends.
