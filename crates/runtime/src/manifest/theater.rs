@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::error::Error;
-use super::http::{HttpGrant, Instance, Serving};
+use super::http::{HttpGrant, Serving};
 use super::init::Init;
 use super::parse::{self, Draft};
 use super::text::{Doc, Entry, Section, nearest, shown};
@@ -82,7 +82,7 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
         snapshots: Snapshots::default(),
         bind: BTreeMap::new(),
         initial_fsm_state: String::new(),
-        http: granted.listen.map(|_| Serving { route: "/".to_owned(), instance: Instance::Actor }),
+        http: granted.listen.and_then(|_| Serving::on("/").ok()),
         listen: granted.listen,
     })
 }
