@@ -76,7 +76,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("host-call-0", |setup| Ok(vec![host_calls::recorded(setup, 0)?])),
     ("host-call-64", |setup| Ok(vec![host_calls::recorded(setup, 1)?])),
     ("host-call-4096", |setup| Ok(vec![host_calls::recorded(setup, 2)?])),
-    ("http-off http-off-p99 http-buffered http-buffered-p99", http::all),
+    ("http-off http-off-p99 http-each http-buffered http-buffered-p99", http::all),
 ];
 
 fn main() -> ExitCode {

@@ -38,6 +38,7 @@ pub const ROWS: &[&str] = &[
     "host-call-4096",
     "http-off",
     "http-off-p99",
+    "http-each",
     "http-buffered",
     "http-buffered-p99",
 ];

@@ -1,4 +1,4 @@
-//! Requests over HTTP: an actor behind the gateway, beside the same component under wasmtime-wasi-http.
+//! Requests over HTTP: actors behind the gateway, beside the same component under wasmtime-wasi-http.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use troupe_runtime::manifest::{ComponentRef, Mode, Serving};
+use troupe_runtime::manifest::{ComponentRef, Instance, Mode, Serving};
 use troupe_runtime::node::Node;
 use troupe_server::{Gateway, GatewayOptions};
 
@@ -25,10 +25,10 @@ const CONNECTIONS: u32 = 8;
 /// Requests of one connection in a round.
 const REQUESTS: u32 = 400;
 
-/// Journal off, buffered and the engine alone, in turns.
+/// Journal off, with an instance a request, buffered, and the engine alone, in turns.
 pub fn all(setup: &Setup) -> anyhow::Result<Vec<Row>> {
     let setup = setup.clone();
-    let [off, buffered, plain] = on_worker(&node_runtime()?, async move { measure(&setup).await })?;
+    let [off, each, buffered, plain] = on_worker(&node_runtime()?, async move { measure(&setup).await })?;
     let (raw, late) = (plain.rate(), plain.late());
     Ok(vec![
         Row::at_least(
@@ -42,8 +42,16 @@ pub fn all(setup: &Setup) -> anyhow::Result<Vec<Row>> {
         .raw(raw),
         Row::at_most("http-off-p99", "99 of 100 of them within", "us", off.late(), late / 0.8).raw(late),
         Row::at_least(
+            "http-each",
+            "the same with an instance a request, as raw has; at least 0.8 of raw",
+            "a second",
+            each.rate(),
+            raw * 0.8,
+        )
+        .raw(raw),
+        Row::at_least(
             "http-buffered",
-            "the same with a buffered journal on the real disk; at least 0.5 of raw",
+            "an actor with a buffered journal on the real disk; at least 0.5 of raw",
             "a second",
             buffered.rate(),
             raw * 0.5,
@@ -53,21 +61,23 @@ pub fn all(setup: &Setup) -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-async fn measure(setup: &Setup) -> anyhow::Result<[Served; 3]> {
+async fn measure(setup: &Setup) -> anyhow::Result<[Served; 4]> {
     let data = setup.data()?;
     let node = setup.node_at(data.path()).await?;
     let bytes = setup.guest_bytes("web")?;
     let component = ComponentRef::Digest(node.load(&bytes).await?.digest);
-    serve(&node, &component, "off", Mode::Off).await?;
-    serve(&node, &component, "buffered", Mode::Buffered).await?;
+    serve(&node, &component, ("off", Mode::Off), Instance::Actor).await?;
+    serve(&node, &component, ("each", Mode::Off), Instance::PerRequest).await?;
+    serve(&node, &component, ("buffered", Mode::Buffered), Instance::Actor).await?;
     let gateway = Gateway::start(GatewayOptions::at(([127, 0, 0, 1], 0).into()), node.clone()).await?;
     let plain = PlainHttp::start(&bytes).await?;
     let mut all = [
         Served::connect(gateway.address(), "/off/count").await?,
+        Served::connect(gateway.address(), "/each/count").await?,
         Served::connect(gateway.address(), "/buffered/count").await?,
         Served::connect(plain.address, "/plain/count").await?,
     ];
-    let ours = if setup.ours_only { 2 } else { 3 };
+    let ours = if setup.ours_only { 3 } else { 4 };
     // The first round warms up.
     for round in 0..=5 * setup.rounds {
         for served in &mut all[..ours] {
@@ -83,9 +93,15 @@ async fn measure(setup: &Setup) -> anyhow::Result<[Served; 3]> {
     Ok(all)
 }
 
-async fn serve(node: &Node, component: &ComponentRef, name: &str, mode: Mode) -> anyhow::Result<()> {
+async fn serve(
+    node: &Node,
+    component: &ComponentRef,
+    (name, mode): (&str, Mode),
+    instance: Instance,
+) -> anyhow::Result<()> {
     let mut spec = spec(name, component.clone(), mode)?;
-    spec.http = Some(Serving::on(&format!("/{name}")).map_err(anyhow::Error::msg)?);
+    let serving = Serving::on(&format!("/{name}")).map_err(anyhow::Error::msg)?;
+    spec.http = Some(Serving { instance, ..serving });
     node.start(spec).await?;
     Ok(())
 }
