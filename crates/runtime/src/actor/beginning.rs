@@ -7,6 +7,7 @@ use tracing::Instrument;
 use troupe_log::body::{self, FaultCause, TurnKind};
 use troupe_log::{Kind, Table};
 
+use super::cell::Status;
 use super::ending::{EndCause, Journal};
 use super::executor::{Executor, describe, drive, ended_fault};
 use super::live::{Bounds, Fall, Live};
@@ -142,9 +143,29 @@ impl Executor {
         }
     }
 
+    /// Another life, of the same settings and initial state, in place of the one that there is. False if none goes on.
+    pub(super) async fn restart(&mut self) -> bool {
+        match self.cell.life.lock().status {
+            Status::Ready | Status::Quarantined(_) => {}
+            Status::Moved(_) | Status::Stopped(_) => return false,
+        }
+        self.give_up_instance();
+        if self.core.renew(&self.cell).is_err() {
+            return false;
+        }
+        self.cell.mailbox.open_again();
+        match self.begin().await {
+            Ok(_) => true,
+            Err(error) => {
+                self.stillborn(&error);
+                false
+            }
+        }
+    }
+
     /// A life whose spawning is committed did not begin: it ends.
     pub(crate) fn stillborn(&mut self, error: &Error) {
-        let ended = matches!(self.cell.life.lock().status, super::cell::Status::Stopped(_));
+        let ended = matches!(self.cell.life.lock().status, Status::Stopped(_));
         if ended || self.core.is_closing() || matches!(error, Error::Closing) {
             return;
         }

@@ -26,10 +26,12 @@ use crate::component::Code;
 use crate::contract::{Input, Output};
 use crate::error::{Error, Result};
 use crate::host::later;
+use crate::host::theater::channels;
 use crate::manifest::{Instance, Mode, OnFault};
 use crate::node::core::Core;
 use crate::node::phases::{During, Phase};
 use crate::replay::player::outcome;
+use crate::service::theater;
 
 /// Runs one actor.
 pub(crate) struct Executor {
@@ -116,6 +118,11 @@ impl Executor {
                     self.drop_instance();
                     if self.cell.mailbox.rest() {
                         return;
+                    }
+                }
+                Next::Restart => {
+                    if !Box::pin(self.restart()).await {
+                        break;
                     }
                 }
                 Next::Stop(cause, reason) => {
@@ -360,7 +367,13 @@ impl Executor {
             turn::end(live.guest(), number, fuel, &answer);
         }
         let result = match output {
-            Output::Answer(bytes) | Output::Kept { answer: Some(bytes), .. } => Ok(bytes),
+            Output::Kept { answer: Some(bytes), .. } => match message {
+                Some(message) if &*message.message_type == theater::OPEN => {
+                    channels::answered(live.guest(), message, bytes)
+                }
+                _ => Ok(bytes),
+            },
+            Output::Answer(bytes) => Ok(bytes),
             Output::Kept { answer: None, .. } => later::put_off(live.guest()).map(|()| Vec::new()),
             Output::State(name) => {
                 live.state = name.clone();

@@ -26,6 +26,8 @@ pub enum Next {
     Evict,
     /// End the actor's life, for this reason.
     Stop(EndCause, String),
+    /// Begin anew, in place of the life that there is.
+    Restart,
     /// Make a base now.
     Snapshot,
     /// Do what somebody waits for.
@@ -72,6 +74,7 @@ struct State {
     /// How many wait for the executor to end, to begin another life.
     takers: u32,
     closed: bool,
+    restart: bool,
     stop: Option<(EndCause, String)>,
     ending: Vec<tokio::sync::oneshot::Sender<()>>,
 }
@@ -198,6 +201,7 @@ impl Mailbox {
             Next::Asked(asked) => state.asked.push_back(asked),
             Next::Close => state.close = true,
             Next::Stop(cause, reason) => state.stop = Some((cause, reason)),
+            Next::Restart => state.restart = true,
         }
         rouse(state)
     }
@@ -216,7 +220,7 @@ impl Mailbox {
     /// True if messages wait or something was asked for and no executor runs: one is needed. Marks it as running.
     pub fn wake(&self) -> bool {
         let state = self.state.lock();
-        if state.queue.is_empty() && state.stop.is_none() && state.asked.is_empty() {
+        if state.queue.is_empty() && state.stop.is_none() && !state.restart && state.asked.is_empty() {
             return false;
         }
         rouse(state)
@@ -305,6 +309,9 @@ impl Mailbox {
         if let Some(asked) = state.asked.pop_front() {
             return Poll::Ready(Next::Asked(asked));
         }
+        if std::mem::take(&mut state.restart) {
+            return Poll::Ready(Next::Restart);
+        }
         if let Some((cause, reason)) = state.stop.take() {
             return Poll::Ready(Next::Stop(cause, reason));
         }
@@ -333,7 +340,8 @@ impl Mailbox {
     /// The executor ends. False if something came meanwhile and it must go on.
     pub fn rest(&self) -> bool {
         let mut state = self.state.lock();
-        if !state.queue.is_empty() || state.stop.is_some() || state.snapshot || !state.asked.is_empty() {
+        let asked = state.stop.is_some() || state.restart || state.snapshot || !state.asked.is_empty();
+        if asked || !state.queue.is_empty() {
             return false;
         }
         state.running = false;

@@ -97,6 +97,11 @@ pub trait Services: Send + Sync + 'static {
         let _ = (actor, reason);
         absent()
     }
+    /// Asks for a new life in place of the one that there is, after the turn in hand.
+    fn ask_restart(&self, actor: &ActorId) {
+        let _ = actor;
+        absent()
+    }
     /// Reserves a place in this mailbox.
     fn reserve_in(&self, cell: &Arc<Cell>, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
         let _ = (cell, size, info);

@@ -124,6 +124,11 @@ impl Contract {
         self.http.is_there()
     }
 
+    /// True if what it is of `theater:simple`, with a state that is kept for it.
+    pub fn is_of_theater(&self) -> bool {
+        self.theater.is_some()
+    }
+
     /// True if it is a command, to be run, and nothing else.
     pub fn is_command(&self) -> bool {
         let other =
@@ -174,6 +179,12 @@ impl Driver {
             && self.command.takes(message)
         {
             return Box::pin(self.command.call(store, message)).await;
+        }
+        if let Input::Message { message, .. } = &input
+            && self.theater.is_none()
+            && let Some(why) = theater::callbacks::only(message)
+        {
+            return Ok(Output::NoTaker(why.to_owned()));
         }
         match &self.theater {
             Some(theater) => Box::pin(theater.turn(store, input)).await,

@@ -2,7 +2,10 @@
 //!
 //! Promises: an export sees the state that the last turn which ended well left, whatever faulted or failed since; its digest stands
 //! in each turn's end, so that a replay compares it; a base is the state and nothing else. A call goes to `handle-request`, a cast
-//! or info to `handle-send`. Request ids are those of the messages.
+//! or info to `handle-send`, what the runtime says of channels and children to their callbacks (`theater/callbacks.rs`). Request ids
+//! are those of the messages.
+
+pub(super) mod callbacks;
 
 use std::sync::Arc;
 
@@ -15,6 +18,7 @@ use wasmtime::component::{Component, ComponentExportIndex, Instance, TypedFunc};
 use super::{Input, Output};
 use crate::actor::message::{Message, MessageKind};
 use crate::boundary::Guest;
+use crate::service::theater;
 
 /// The export that makes a component one of this contract.
 pub const ACTOR: &str = "theater:simple/actor";
@@ -53,6 +57,7 @@ pub struct Exports {
     form: Form,
     send: Option<ComponentExportIndex>,
     request: Option<ComponentExportIndex>,
+    callbacks: callbacks::Exports,
 }
 
 enum AnyInit {
@@ -65,6 +70,7 @@ pub struct Functions {
     init: AnyInit,
     send: Option<HandleSend>,
     request: Option<HandleRequest>,
+    callbacks: callbacks::Functions,
 }
 
 impl Default for ActorState {
@@ -97,7 +103,8 @@ impl ActorState {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Result<Bytes, codec::Error> {
+    /// The state of a base.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Bytes, codec::Error> {
         let mut input = Reader::new(bytes);
         let state = input.option(|input| input.bytes().map(<[u8]>::to_vec))?;
         input.finish()?;
@@ -125,12 +132,13 @@ impl Exports {
             let (_, instance) = component.get_export(None, interface)?;
             component.get_export(Some(&instance), function).map(|(_, index)| index)
         };
-        Ok(Some(Exports { init, form, send: find(CLIENT, "handle-send"), request: find(CLIENT, "handle-request") }))
+        let (send, request) = (find(CLIENT, "handle-send"), find(CLIENT, "handle-request"));
+        Ok(Some(Exports { init, form, send, request, callbacks: callbacks::Exports::of(find) }))
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        let client = self.send.is_some() || self.request.is_some();
-        [(ACTOR, true), (CLIENT, client)]
+        let client = self.send.is_some() || self.request.is_some() || self.callbacks.has_channels();
+        [(ACTOR, true), (CLIENT, client), (callbacks::HANDLERS, self.callbacks.supervises())]
             .iter()
             .filter(|(_, there)| *there)
             .map(|(name, _)| (*name).to_owned())
@@ -144,7 +152,7 @@ impl Exports {
         };
         let send = self.send.map(|index| instance.get_typed_func(&mut *store, index)).transpose()?;
         let request = self.request.map(|index| instance.get_typed_func(&mut *store, index)).transpose()?;
-        Ok(Functions { init, send, request })
+        Ok(Functions { init, send, request, callbacks: self.callbacks.bind(store, instance)? })
     }
 }
 
@@ -152,6 +160,10 @@ impl Functions {
     pub(super) async fn turn(&self, store: &mut Store<Guest>, input: Input<'_>) -> wasmtime::Result<Output> {
         match input {
             Input::Message { message, .. } => self.message(store, message).await,
+            Input::Init(initial) if let Some(state) = theater::resumed(initial) => match ActorState::decode(state) {
+                Ok(state) => Ok(stated(store, Ok((state,)))),
+                Err(error) => Ok(Output::Refused(format!("the state to go on with: {error}"))),
+            },
             Input::Init(initial) => {
                 let state = (!initial.is_empty()).then(|| Arc::from(initial));
                 let (result,) = match &self.init {
@@ -177,6 +189,11 @@ impl Functions {
     }
 
     async fn message(&self, store: &mut Store<Guest>, message: &Message) -> wasmtime::Result<Output> {
+        if message.message_type.starts_with("troupe:")
+            && let Some(output) = self.callbacks.call(store, message).await?
+        {
+            return Ok(output);
+        }
         let (state, payload) = (store.data().kept.bytes.clone(), message.payload.clone());
         if message.kind != MessageKind::Call {
             let Some(send) = &self.send else { return Ok(no_taker("handle-send")) };

@@ -9,10 +9,11 @@ use super::common::{self, denied};
 use super::types::Error;
 use crate::actor::config::{ActorEntry, Config};
 use crate::boundary::{Boundary, Effect, Guest};
+use crate::contract::Contract;
 use crate::manifest::{ComponentRef, Processes, covers, glob};
 use crate::node::births::{Birth, NotBorn};
 use crate::recordable_record;
-use crate::service::bonds::{Bond, Bonds, MAX_BONDS, Making, Stopping, Undoing, told_of};
+use crate::service::bonds::{Bond, Bonds, MAX_BONDS, Making, Stop, StoppedBy, Stopping, Undoing, told_of};
 
 /// `record spawn-options`.
 #[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
@@ -73,15 +74,37 @@ async fn spawn(guest: &mut Guest, module: &str, initial: Vec<u8>, options: Spawn
     if id.namespace() != own.namespace() {
         return Err(Error::InvalidArgument(format!("{id}: an actor is spawned in the namespace of who spawns it")));
     }
-    let node = guest.node.clone();
     let config = config(guest, options.manifest.as_deref())?;
-    let code = node.code(reference).await.map_err(|error| match error {
+    let child = Child { id, module, component: reference, initial, config };
+    bear(guest, child, |_| Ok(())).await
+}
+
+/// An actor that is to be spawned.
+pub(super) struct Child<'a> {
+    pub(super) id: ActorId,
+    /// What its component is called where it is missing.
+    pub(super) module: &'a str,
+    pub(super) component: ComponentRef,
+    pub(super) initial: Vec<u8>,
+    pub(super) config: Config,
+}
+
+/// Spawns it with the step, if its code `may` be.
+pub(super) async fn bear(
+    guest: &mut Guest,
+    child: Child<'_>,
+    may: fn(&Contract) -> Result<(), Error>,
+) -> Result<ActorId, Error> {
+    let Child { id, module, component, initial, config } = child;
+    let (node, own) = (guest.node.clone(), guest.about.id.clone());
+    let code = node.code(component).await.map_err(|error| match error {
         crate::error::Error::NoComponent { .. } => Error::NotFound(format!("component {module}")),
         error => Error::Unavailable(error.to_string()),
     })?;
     if code.contract.is_empty() {
         return Err(Error::InvalidArgument(format!("{module} exports nothing that takes messages")));
     }
+    may(&code.contract)?;
     let entry = ActorEntry {
         incarnation: Default::default(),
         component: code.inspection.digest,
@@ -100,12 +123,12 @@ async fn spawn(guest: &mut Guest, module: &str, initial: Vec<u8>, options: Spawn
 }
 
 /// A name that nobody else makes up: the spawner's, and a number that it never has again.
-fn made_up(own: &ActorId, number: u64) -> String {
+pub(super) fn made_up(own: &ActorId, number: u64) -> String {
     let name: String = own.name().chars().take(45).collect();
     format!("{}/{name}.{number:x}", own.namespace())
 }
 
-fn component(guest: &mut Guest, module: &str) -> Result<ComponentRef, Error> {
+pub(super) fn component(guest: &mut Guest, module: &str) -> Result<ComponentRef, Error> {
     let granted = guest.about.grants.processes.as_ref();
     if !granted.is_some_and(|grant| grant.spawn.iter().any(|pattern| glob(pattern.as_bytes(), module.as_bytes()))) {
         return Err(denied(guest, "processes", format!("[grants.processes] spawn = [\"{module}\"]")));
@@ -123,7 +146,7 @@ fn component(guest: &mut Guest, module: &str) -> Result<ComponentRef, Error> {
 }
 
 /// What the child lives under: what is said, within what its parent has.
-fn config(guest: &Guest, manifest: Option<&str>) -> Result<Config, Error> {
+pub(super) fn config(guest: &Guest, manifest: Option<&str>) -> Result<Config, Error> {
     let mut config = guest.node.config_of(&guest.about.id).ok_or(Error::Internal("the parent is gone".to_owned()))?;
     config.first_state = String::new();
     config.bind.clear();
@@ -160,10 +183,19 @@ fn stop(guest: &mut Guest, id: &str, reason: String) -> Result<(), Error> {
     }
     common::room(guest, reason.len())?;
     let reason = guest.without_secrets(&reason);
-    Bonds::put_stop(guest.batch(), &id, &reason);
-    let (node, born) = (Arc::clone(&guest.node), guest.bears(&id));
-    guest.stage_service(Stopping { node, actor: id, reason, born, over: false });
+    let by = match id == guest.about.id {
+        true => StoppedBy::Itself(Some(reason.clone().into_bytes())),
+        false => StoppedBy::Another,
+    };
+    stage_stop(guest, id, Stop { reason, by });
     Ok(())
+}
+
+/// The life of that actor ends after the step, and the turn that it is in.
+pub(super) fn stage_stop(guest: &mut Guest, id: ActorId, stop: Stop) {
+    Bonds::put_stop(guest.batch(), &id, &stop);
+    let (node, born) = (Arc::clone(&guest.node), guest.bears(&id));
+    guest.stage_service(Stopping { node, actor: id, stop, born, over: false });
 }
 
 fn bind(guest: &mut Guest, id: &str, monitor: Option<u64>) -> Result<(), Error> {

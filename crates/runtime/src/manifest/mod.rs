@@ -34,7 +34,7 @@ pub use profile::Profile;
 pub use resolve::MAX_MANIFEST;
 pub use secrets::SecretSource;
 pub use sockets::{AddressRange, NamePattern, Sockets};
-pub use spawn::{MAX_SPAWN_MANIFEST, spawn_options};
+pub use spawn::{MAX_SPAWN_MANIFEST, of_theater, spawn_options};
 pub(crate) use types::glob;
 pub use types::{
     ActorPattern, ActorSpec, Channels, ClockGrant, ComponentRef, Environment, FilesystemGrant, Grants, Keep, KeyValue,

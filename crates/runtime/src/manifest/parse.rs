@@ -126,7 +126,9 @@ pub(super) fn actor_id(entry: &Entry<'_, '_>) -> Result<ActorId, Error> {
 }
 
 /// The keys of `[components]`: names that spawn may use, and the code behind them.
-fn components<'d, 'i>(section: &Section<'d, 'i>) -> Result<BTreeMap<String, (ComponentRef, Entry<'d, 'i>)>, Error> {
+pub(super) fn components<'d, 'i>(
+    section: &Section<'d, 'i>,
+) -> Result<BTreeMap<String, (ComponentRef, Entry<'d, 'i>)>, Error> {
     let mut components = BTreeMap::new();
     for (name, entry) in section.entries() {
         grants::component_name(&name, &entry)?;

@@ -17,8 +17,8 @@ use super::init::Init;
 use super::parse::{self, Draft};
 use super::text::{Doc, Entry, Section, nearest, shown};
 use super::types::{
-    ActorPattern, Environment, FilesystemGrant, Grants, Limits, Messaging, Mode, OnFault, RandomGrant, Snapshots,
-    Supervision,
+    ActorPattern, ComponentRef, Environment, FilesystemGrant, Grants, Limits, Messaging, Mode, OnFault, Processes,
+    RandomGrant, Snapshots, Supervision,
 };
 
 const KEYS: &[&str] = &["name", "version", "component", "description", "save_chain", "init_state", "handler"];
@@ -55,6 +55,7 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
         },
         hosts: Vec::new(),
         listen: None,
+        components: BTreeMap::new(),
     };
     if let Some(handlers) = root.get("handler") {
         for entry in handlers.list("[[handler]]")? {
@@ -76,7 +77,7 @@ pub(super) fn read<'d, 'i>(doc: &'d Doc<'i>, table: &'d Spanned<DeTable<'i>>) ->
         limits: Limits::default(),
         grants: granted.grants,
         hosts: granted.hosts,
-        components: BTreeMap::new(),
+        components: granted.components,
         // A fault ends its request there, and never the actor.
         supervision: Supervision { on_fault: OnFault::Skip, max_restarts: MAX_FAULTS, ..Supervision::default() },
         snapshots: Snapshots::default(),
@@ -92,6 +93,8 @@ struct Granted<'d, 'i> {
     hosts: Vec<Entry<'d, 'i>>,
     /// Where it is to be served over HTTP.
     listen: Option<SocketAddr>,
+    /// What it may spawn by name.
+    components: BTreeMap<String, (ComponentRef, Entry<'d, 'i>)>,
 }
 
 impl<'d, 'i> Granted<'d, 'i> {
@@ -139,11 +142,22 @@ impl<'d, 'i> Granted<'d, 'i> {
                 Ok(())
             }
             "wasi-http" => self.http(entry),
-            word @ "supervisor" => {
-                Err(kind.unsupported(format!("the handler \"{word}\""), "take it out if the component does without it"))
-            }
+            "supervisor" => self.supervisor(entry),
             word => Err(unknown(word)),
         }
+    }
+
+    /// What it may spawn: the `components` that are named, else any that the node has, by `name@version` or digest.
+    fn supervisor(&mut self, entry: &Entry<'d, 'i>) -> Result<(), Error> {
+        let section = entry.section(&["type", "components"])?;
+        let mut processes = Processes::default();
+        match section.get("components") {
+            None => processes.spawn.push("*".to_owned()),
+            Some(entry) => self.components = parse::components(&entry.open_section()?)?,
+        }
+        processes.spawn.extend(self.components.keys().cloned());
+        self.grants.processes = Some(processes);
+        Ok(())
     }
 
     /// Requests to public hosts; with a `port` it is served too, by the gateway of whoever runs the manifest.

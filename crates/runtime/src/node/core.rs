@@ -538,6 +538,13 @@ impl Services for Core {
         }
     }
 
+    fn ask_restart(&self, actor: &ActorId) {
+        let Some(cell) = self.cell(actor) else { return };
+        if cell.mailbox.ask(Next::Restart) {
+            self.schedule(cell);
+        }
+    }
+
     fn reserve_in(&self, cell: &Arc<Cell>, size: usize, info: bool) -> Result<Box<dyn Reserved>, CallError> {
         if info && matches!(cell.life.lock().status, Status::Moved(_)) {
             // Who tells of something must not try for ever.

@@ -9,6 +9,7 @@ use crate::actor::cell::Status;
 use crate::actor::keys;
 use crate::actor::message::{Asker, CallError, Envelope, Gate, Message, MessageId, MessageKind};
 use crate::boundary::{Committed, Reserved, Services, Staging, put_inbox_key};
+use crate::service::bonds::{Stop, Stopping};
 use crate::service::deadletters::{DeadLetter, DeadLetters};
 use crate::service::{Info, Party, Which};
 
@@ -70,6 +71,11 @@ impl Party for Core {
         }
         batch.put(Table::DEADLETTERS, &letter.key(), &letter.encode());
         Box::new(Burying { dead: self.dead.clone(), letter, surplus })
+    }
+
+    fn stopping(&self, actor: &ActorId, stop: Stop) -> Option<Box<dyn Staging>> {
+        let node = self.me()?;
+        Some(Box::new(Stopping { node, actor: actor.clone(), stop, born: false, over: false }))
     }
 
     fn message_id(&self) -> MessageId {

@@ -16,10 +16,10 @@ use crate::actor::message::{Envelope, Gate, Message};
 use crate::actor::promise::{self, Promise};
 use crate::boundary::{OPEN_TURNS, Services};
 use crate::error::{Error, Result};
-use crate::service::Party;
 use crate::service::deadletters::DeadLetter;
 use crate::service::timers::Timer;
 use crate::service::waits::WaitId;
+use crate::service::{End, Ended, Party, Service};
 
 impl Node {
     /// Takes up what the log's tables say.
@@ -162,6 +162,16 @@ impl Node {
         }
         for (actor, reason) in core.shared.bonds.pending_stops() {
             Services::ask_stop(&**core, &actor, &reason);
+        }
+        for actor in core.shared.bonds.pending_restarts() {
+            Services::ask_restart(&**core, &actor);
+        }
+        for actor in core.shared.bonds.actors().iter().filter(|actor| !core.alive(actor)) {
+            // It had no journal: who is bound to it hears of its end now.
+            let end = Ended { actor, how: End::Stopped, reason: "the node has started again, and it had no journal" };
+            let mut batch = Batch::new();
+            let told = core.shared.bonds.ended(&**core, &end, &mut batch);
+            core.commit(batch, told)?;
         }
         for cell in core.actors.read().values() {
             let (unbegun, parent) = {

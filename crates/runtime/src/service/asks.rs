@@ -47,6 +47,11 @@ impl Asks {
         }
     }
 
+    /// Whether somebody waits under this id.
+    pub fn wants(&self, wait: &WaitId) -> bool {
+        self.waiting.lock().get(&wait.actor).is_some_and(|asking| asking.wait == *wait)
+    }
+
     /// Nobody waits under this id any more.
     pub fn gone(&self, wait: &WaitId) {
         self.take(wait);

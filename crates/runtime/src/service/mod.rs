@@ -17,6 +17,7 @@ pub mod overlay;
 pub mod queues;
 pub mod registry;
 pub mod spaces;
+pub mod theater;
 pub mod timers;
 pub mod topics;
 pub mod waits;
@@ -117,6 +118,8 @@ pub trait Party: Send + Sync {
     fn info(&self, batch: &mut Batch, to: &ActorId, info: Info) -> Result<Box<dyn Staging>, CallError>;
     /// Gives a message that found no good end to the dead letters of an owner, which may be an actor or a name with `@`.
     fn dead_letter(&self, batch: &mut Batch, owner: &ActorId, message: Message, why: String) -> Box<dyn Staging>;
+    /// Stages a stop of an actor whose row is in the batch. None while the node goes away.
+    fn stopping(&self, actor: &ActorId, stop: bonds::Stop) -> Option<Box<dyn Staging>>;
     /// A new message id.
     fn message_id(&self) -> MessageId;
     /// Whether an actor of that name lives, and its life is not about to end.

@@ -4,6 +4,10 @@
 //! of state), `ask` and `send` (to, message to the end), `later` puts its answer off, `release` (text) gives the oldest, `cancel` gives it up, `held`
 //! lists them, `answer` (text) answers itself before it returns another. `log`, `shutdown`, `shutdown-then-trap` (data). `bytes`, `range`, `float`, `uuid`, `now`,
 //! `sleep`, `deadline`, `var`, `vars`, `exists`: the host's functions. What is sent is noted in the state; `release`, `ask` and `trap` are done.
+//!
+//! Channels: `open` (to, message), `open-then-trap`, `say` (channel, message to the end), `close` (channel), `say-close`. What comes of them is noted. A channel is accepted,
+//! but `reject` (why) and `err` (why) are not, `greet` (text) is with a first message, `nap-accept` (ms) after a sleep, `early` after it found that it is not open yet. On a channel
+//! `echo` (text) is sent back, `bye` closes it, `trap` faults.
 
 wit_bindgen::generate!({
     inline: "
@@ -90,17 +94,47 @@ impl message_server_client::Guest for Actor {
         Ok((state, (answer,)))
     }
 
-    fn handle_channel_open(state: State, _: (String, Vec<u8>)) -> Result<(State, (ChannelAccept,)), String> {
-        Ok((state, (ChannelAccept { accepted: false, message: None },)))
+    fn handle_channel_open(state: State, (id, first): (String, Vec<u8>)) -> Result<(State, (ChannelAccept,)), String> {
+        let text = String::from_utf8_lossy(&first).into_owned();
+        let (what, rest) = text.split_once('|').unwrap_or((&text, ""));
+        let (accepted, message) = match what {
+            "reject" => (false, (!rest.is_empty()).then(|| rest.into())),
+            "err" => return Err(rest.to_owned()),
+            "greet" => (true, Some(rest.into())),
+            "nap-accept" => {
+                timing::sleep(number(rest)?)?;
+                (true, None)
+            }
+            "early" => {
+                assert!(messages::send_on_channel(&id, b"early").is_err(), "it is open when it is accepted");
+                (true, None)
+            }
+            _ => (true, None),
+        };
+        Ok((noted(&state, format!("opened {id} {text}")), (ChannelAccept { accepted, message },)))
     }
 
-    fn handle_channel_message(state: State, _: (String, Vec<u8>)) -> Result<(State,), String> {
-        Ok((state,))
+    fn handle_channel_message(state: State, (id, message): (String, Vec<u8>)) -> Result<(State,), String> {
+        let text = String::from_utf8_lossy(&message).into_owned();
+        let (what, rest) = text.split_once('|').unwrap_or((&text, ""));
+        match what {
+            "echo" => messages::send_on_channel(&id, rest.as_bytes())?,
+            "bye" => messages::close_channel(&id)?,
+            "trap" => core::arch::wasm32::unreachable(),
+            _ => {}
+        }
+        Ok((noted(&state, format!("on {id} {text}")),))
     }
 
-    fn handle_channel_close(state: State, _: (String,)) -> Result<(State,), String> {
-        Ok((state,))
+    fn handle_channel_close(state: State, (id,): (String,)) -> Result<(State,), String> {
+        Ok((noted(&state, format!("closed {id}")),))
     }
+}
+
+fn noted(state: &State, what: String) -> State {
+    let mut notes = Notes::read(state);
+    notes.notes.push(what);
+    notes.write()
 }
 
 fn number(text: &str) -> Result<u64, String> {
@@ -164,6 +198,25 @@ fn done(state: State, id: &str, text: &str) -> Result<(State, Option<Vec<u8>>), 
             messages::respond_to_request(id, rest.as_bytes())?;
             assert!(messages::respond_to_request(id, b"twice").is_err());
             "another".to_owned()
+        }
+        "open" => messages::open_channel(first, second.as_bytes())?,
+        "open-then-trap" => {
+            messages::open_channel(first, second.as_bytes())?;
+            core::arch::wasm32::unreachable()
+        }
+        "say" => {
+            messages::send_on_channel(first, second.as_bytes())?;
+            "said".to_owned()
+        }
+        "say-close" => {
+            messages::send_on_channel(first, second.as_bytes())?;
+            messages::close_channel(first)?;
+            assert!(messages::send_on_channel(first, b"late").is_err(), "it is closed");
+            "said".to_owned()
+        }
+        "close" => {
+            messages::close_channel(first)?;
+            "closed".to_owned()
         }
         "log" => {
             runtime::log(rest);

@@ -49,7 +49,9 @@ fn promised(guest: &mut Guest, token: String, promise: Promise) {
 /// The id of the call in hand, as long as nobody has answered it nor put it off.
 pub(crate) fn call_in_hand(guest: &Guest) -> Option<String> {
     let message = guest.turn.message.as_ref()?;
-    let open = message.kind == MessageKind::Call && guest.turn.answering == Answering::Result;
+    // What the runtime asks is answered by the turn itself.
+    let asked = message.kind == MessageKind::Call && !message.message_type.starts_with("troupe:");
+    let open = asked && guest.turn.answering == Answering::Result;
     open.then(|| message.id.to_string())
 }
 

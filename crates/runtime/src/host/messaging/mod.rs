@@ -140,7 +140,7 @@ pub(super) fn send(
 }
 
 /// An actor that this one may send to. Itself it may, always.
-fn receiver(guest: &mut Guest, to: &str) -> Result<ActorId, Error> {
+pub(super) fn receiver(guest: &mut Guest, to: &str) -> Result<ActorId, Error> {
     if let Some((about, named, id)) = &guest.receiver
         && **named == *to
         && Arc::ptr_eq(about, &guest.about)

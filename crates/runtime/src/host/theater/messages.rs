@@ -1,4 +1,4 @@
-//! `theater:simple/message-server-host`: sending, asking, answering later.
+//! `theater:simple/message-server-host`: sending, asking, answering later; what is of channels is in `channels.rs`.
 //!
 //! An actor of another contract is addressed as `ID`, or `ID#TYPE` where the message is to have a type; without one it is `message`.
 //! Request ids are those of messages: a guest sees none but of calls made to it.
@@ -6,6 +6,7 @@
 use super::super::common::denied;
 use super::super::messaging::{self, later, request};
 use super::super::types::Error;
+use super::channels;
 use crate::actor::message::CallError;
 use crate::boundary::{Answering, Begun, Boundary, Effect, Extra, Guest, Wait};
 use crate::service::waits::{WaitId, Waited};
@@ -23,6 +24,13 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
         .interface("theater:simple/message-server-host")?
         .func("send", Effect::Node, |guest: &mut Guest, (to, payload): To| Ok::<Done, _>((send(guest, &to, payload),)))?
         .wait("request", Wait { begin, again, end })?
+        .wait("open-channel", channels::OPEN)?
+        .func("send-on-channel", Effect::Node, |guest: &mut Guest, (id, payload): To| {
+            Ok::<Done, _>((channels::send(guest, &id, payload),))
+        })?
+        .func("close-channel", Effect::Node, |guest: &mut Guest, (id,): (String,)| {
+            Ok::<Done, _>((channels::close(guest, &id),))
+        })?
         .func("list-outstanding-requests", Effect::Read, |guest: &mut Guest, (): ()| Ok((outstanding(guest),)))?
         .func_with(
             "respond-to-request",

@@ -3,11 +3,13 @@
 //! Errors are text, as the package has them. What is not granted is an error where the function has one, else a fault.
 
 pub mod chain;
+pub(crate) mod channels;
 mod environment;
 mod messages;
 mod random;
 mod runtime;
 mod store;
+mod supervisor;
 mod timing;
 
 use crate::boundary::Boundary;
@@ -22,5 +24,6 @@ pub fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
     environment::link(boundary)?;
     random::link(boundary)?;
     store::link(boundary)?;
+    supervisor::link(boundary)?;
     timing::link(boundary)
 }

@@ -3,11 +3,10 @@
 //! `shutdown` is staged: the turn goes on, and when it has ended the life ends, with what was said as its reason. A stop that is
 //! committed happens, also after a crash.
 
-use std::sync::Arc;
-
 use super::super::common::{self, denied};
+use super::super::processes::stage_stop;
 use crate::boundary::{Boundary, Effect, Guest, Level};
-use crate::service::bonds::{Bonds, Stopping};
+use crate::service::bonds::{Stop, StoppedBy};
 
 /// Registers the interface.
 pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
@@ -28,6 +27,7 @@ fn shutdown(guest: &mut Guest, data: Option<&[u8]>) -> Result<(), String> {
     if !guest.about.grants.host {
         return Err(denied(guest, "host", "host = true".to_owned()).to_string());
     }
+    let words = data.map(|data| guest.recorder.secrets.masked(data).to_vec());
     let data = data.unwrap_or_default();
     let most = guest.about.limits.payload.0;
     if data.len() as u64 > most {
@@ -39,9 +39,8 @@ fn shutdown(guest: &mut Guest, data: Option<&[u8]>) -> Result<(), String> {
         Err(_) => format!("0x{}", hex::encode(guest.recorder.secrets.masked(data))),
     };
     common::room(guest, reason.len()).map_err(|error| error.to_string())?;
+    let by = StoppedBy::Itself(words);
     let id = guest.about.id.clone();
-    Bonds::put_stop(guest.batch(), &id, &reason);
-    let node = Arc::clone(&guest.node);
-    guest.stage_service(Stopping { node, actor: id, reason, born: false, over: false });
+    stage_stop(guest, id, Stop { reason, by });
     Ok(())
 }

@@ -57,6 +57,9 @@ impl Party for Here {
         }
         Box::new(Nothing)
     }
+    fn stopping(&self, _: &ActorId, _: crate::service::bonds::Stop) -> Option<Box<dyn Staging>> {
+        None
+    }
     fn message_id(&self) -> MessageId {
         MessageId(u128::from(self.ids.fetch_add(1, Relaxed)))
     }
