@@ -100,6 +100,51 @@ async fn each_message_goes_to_one_consumer_with_every_byte_its_type_and_its_head
     node.close().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_function_of_queues_and_topics_works_live_and_after_a_power_cut_and_replays() {
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    started(&node, &["a", "b"]).await;
+    let subscription = act(&node, "b", "subscribe news.*").await;
+    let said = act(
+        &node,
+        "a",
+        "send jobs t one\nsend-with jobs t 0 600000 a=1 two\nsend-with jobs t 600000 - - late\nsend-many jobs 2\ndepth jobs\n\
+         publish news.x t hello",
+    )
+    .await;
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!((said.len(), said[3], said[4]), (6, "2", "5"), "{said:?}");
+    let all = act(&node, "b", "receive jobs 0\nreceive-many jobs 3 0").await;
+    let (one, rest) = all.split_once('\n').unwrap();
+    let rest: Vec<&str> = rest.split("; ").collect();
+    let found: Vec<&str> = std::iter::once(one).chain(rest.iter().copied()).map(what).collect();
+    assert_eq!(found, ["1 t one", "1 t a=1 two", "1 many 0", "1 many 1"]);
+    let [two, first, second] = [rest[0], rest[1], rest[2]].map(receipt);
+    let done = format!("ack jobs {}\nextend jobs {first} 60000\nnack jobs {second}\nbury jobs {two}", receipt(one));
+    assert_eq!(act(&node, "b", &done).await, "done\ndone\ndone\ndone");
+    assert_eq!(act(&node, "a", "publish news.x t again").await.lines().count(), 1);
+    node.sync().await.unwrap();
+
+    let node = node_on(&power_cut(node, &disk)).await;
+    // One is in the hands of `b`, one was given back, one is late, one is dead, and one is done.
+    assert_eq!(act(&node, "a", "depth jobs").await, "3");
+    let again = act(&node, "a", "receive jobs 0\nreceive jobs 0").await;
+    let (again, none) = again.split_once('\n').unwrap();
+    assert_eq!((what(again), none), ("2 many 1", "none"));
+    assert_eq!(act(&node, "b", &format!("ack jobs {first}\nack jobs {first}")).await.lines().next(), Some("done"));
+    assert_eq!(node.dead_letters_of(&id_of_letters("jobs")).await.unwrap().len(), 1);
+    assert_eq!(act(&node, "b", &format!("unsubscribe {subscription}")).await, "done");
+    assert_eq!(act(&node, "a", "publish news.x t unheard").await.lines().count(), 1);
+    let kept = ask(&node, "b", "kept", "").await.unwrap();
+    assert_eq!(kept.lines().map(|line| line.rsplit(' ').next().unwrap()).collect::<Vec<_>>(), ["hello", "again"]);
+    for actor in ["a", "b"] {
+        verified(&node, actor).await;
+        replay(&node, actor, "queues").await.unwrap();
+    }
+    node.close().await.unwrap();
+}
+
 /// "What it took returns to its place": and counts as a try, so that a message that brings its consumers down is given up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fault_returns_a_message_to_its_place_and_takes_back_what_was_sent() {

@@ -1,7 +1,7 @@
 //! Which host functions real guests have called in tests: live, before a power cut that their actor survived, and in replay.
 //!
-//! Promises: noted is only what stands in the journal of a real guest that was replayed without difference; *kill* only where the call
-//! was recorded before the power went and its actor went on behind it in another process. `cargo xtask coverage` reads the files,
+//! Promises: noted is only what stands in the journal of a real guest that was replayed without difference, and was not denied; *kill*
+//! only where the call was recorded before the power went and its actor went on behind it in another process. `cargo xtask coverage` reads the files,
 //! one a test, under target/coverage.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,7 @@ pub async fn replayed(node: &Node, actor: &ActorId) {
     let survived = seen.survived.get(&(info.id, info.incarnation)).copied().filter(|cut| info.next > *cut);
     let before = seen.lines.len();
     for record in record::records(&bytes).map_while(Result::ok) {
-        let Some(Kind::Call | Kind::Intent | Kind::Wait | Kind::Denial) = record.kind.known() else { continue };
+        let Some(Kind::Call | Kind::Intent | Kind::Wait) = record.kind.known() else { continue };
         let Some(tag) = record.body.first_chunk::<8>() else { continue };
         let Some(entry) = node.registry().get(Tag(u64::from_le_bytes(*tag))) else { continue };
         for how in ["live", "replay"] {

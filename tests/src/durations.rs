@@ -44,6 +44,7 @@ impl Clock for Manual {
 }
 
 pub async fn node_with(disk: &SimDisk, clock: &Arc<Manual>) -> Node {
+    crate::coverage::opens(disk);
     Node::open(NodeOptions { clock: clock.clone(), ..options(disk) }).await.unwrap()
 }
 

@@ -76,13 +76,15 @@ async fn replayed(node: &Node) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ordinary_component_is_served_and_replayed() {
-    let (node, _disk, gateway) = served(web("/app")).await;
+    let (node, disk, gateway) = served(web("/app")).await;
     assert_eq!(get(&gateway, "/app/count").await, (200, "1".to_owned()));
     assert_eq!(get(&gateway, "/app/count?x").await, (200, "2".to_owned()));
     assert_eq!(get(&gateway, "/app/unknown").await, (404, "nothing here".to_owned()));
     assert_eq!(get(&gateway, "/app/status?201").await.0, 201);
     assert_eq!(get(&gateway, "/other").await, (404, "nothing is served here\n".to_owned()));
     assert_eq!(get(&gateway, "/application").await.0, 404, "a route ends at a slash");
+    assert_eq!(get(&gateway, "/app/where").await, (200, "Some(Scheme::Http) here here".to_owned()));
+    assert_eq!(get(&gateway, "/app/unused").await, (200, "another".to_owned()));
     let large = get(&gateway, "/app/large?300000").await;
     assert_eq!((large.0, large.1.len()), (200, 300_000));
 
@@ -115,7 +117,15 @@ async fn an_ordinary_component_is_served_and_replayed() {
     }
     let count = get(&gateway, "/app/count").await;
     assert_eq!(count.0, 200);
-    assert!(count.1.parse::<u32>().unwrap() >= 9, "{count:?}");
+    let count: u32 = count.1.parse().unwrap();
+    assert!(count >= 9, "{count}");
+    replayed(&node).await;
+    gateway.close().await;
+
+    let node = node_on(&power_cut(node, &disk)).await;
+    let gateway = Gateway::start(options(), node.clone()).await.unwrap();
+    assert_eq!(get(&gateway, "/app/count").await, (200, (count + 1).to_string()));
+    assert_eq!(post(&gateway, "/app/echo", b"again".to_vec()).await, (200, "again".to_owned()));
     replayed(&node).await;
     gateway.close().await;
     node.close().await.unwrap();

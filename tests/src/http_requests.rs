@@ -41,7 +41,7 @@ async fn replayed(node: &Node) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_made_and_replayed_without_their_server() {
     let peer = Peer::start().await;
-    let (node, _disk) = started(local()).await;
+    let (node, disk) = started(local()).await;
     assert_eq!(ask(&node, "fetcher", "get", &peer.url("/hello")).await.unwrap(), "200 yes hello");
     assert_eq!(
         ask(&node, "fetcher", "post", &format!("{}|some bytes", peer.url("/echo"))).await.unwrap(),
@@ -61,6 +61,11 @@ async fn requests_are_made_and_replayed_without_their_server() {
     assert_eq!(asked[1].body, b"some bytes");
     assert_eq!(asked[4].trailers.as_ref().unwrap()["x-sum"], "7");
     assert!(!asked[1].headers.contains_key("idempotency-key"), "nothing of it is made again");
+    node.sync().await.unwrap();
+
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(ask(&node, "fetcher", "get", &peer.url("/hello")).await.unwrap(), "200 yes hello");
+    assert_eq!(peer.asked().len(), 6, "what was answered is not asked again");
     drop(peer);
     replayed(&node).await;
     node.close().await.unwrap();
@@ -128,7 +133,7 @@ async fn this_machine_and_its_networks_are_closed_whatever_name_leads_there() {
 async fn sizes_and_times_have_their_limits() {
     let peer = Peer::start().await;
     let grant = HttpGrant { max_request: ByteCount(1000), max_response: ByteCount(2000), ..local() };
-    let (node, _disk) = started(grant).await;
+    let (node, disk) = started(grant).await;
     let large = |size: u32| peer.url(&format!("/large?{size}"));
     assert_eq!(ask(&node, "fetcher", "get", &large(2000)).await.unwrap().len(), "200 yes ".len() + 2000);
     let over = ask(&node, "fetcher", "get", &large(2001)).await.unwrap();
@@ -146,6 +151,9 @@ async fn sizes_and_times_have_their_limits() {
     assert_eq!(late, "err: ErrorCode::HttpResponseTimeout");
     let fault = ask(&node, "fetcher", "many-fields", "").await.unwrap_err().to_string();
     assert!(fault.contains("128 KiB"), "{fault}");
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(ask(&node, "fetcher", "get", &large(2000)).await.unwrap().len(), "200 yes ".len() + 2000);
     replayed(&node).await;
     node.close().await.unwrap();
 }

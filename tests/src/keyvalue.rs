@@ -69,8 +69,14 @@ async fn every_function_of_both_drafts_works_and_the_pairs_survive_a_power_cut()
             "fill 1500 1\nkeys\nkeys k0999\nkeys k1499\nold keys 1000",
             "ok c..k0998 (1000) then k0998 k1000..z (503) then none n u z then none k0999..z (504) then none",
         ),
+        (
+            "old set-many p=1 q=2\nold exists p\nold delete p\nold exists p\nget q\nold delete-many q u\nold get q\nget u",
+            "ok true ok false 2 ok none none",
+        ),
+        ("cas c\ndrop-cas\ndrop-cas\nset c third\nget c", "ok dropped no cas ok third"),
+        ("old drop\nold get z\nold open\nold get z", "dropped no bucket ok 3"),
         ("open Bad\nopen far/x\nget z", "err: no-such-store err: access-denied 3"),
-        ("log info part said\nconfig k\nconfig-all", "logged none "),
+        ("log info part said\nconfig k\nconfig-all\nold-config k\nold-config-all", "logged none  none "),
     ];
     for (script, says) in cases {
         assert_eq!(row(&node, "a", script).await, says, "{script}");
@@ -80,7 +86,7 @@ async fn every_function_of_both_drafts_works_and_the_pairs_survive_a_power_cut()
     assert_eq!(row(&node, "a", "open other\nget z\nopen default\nget z").await, "ok none ok 3");
 
     let node = node_on(&power_cut(node, &disk)).await;
-    assert_eq!(row(&node, "a", "get z\nget c\nold get z").await, "3 mine 3", "the buckets were made again");
+    assert_eq!(row(&node, "a", "get z\nget c\nold get z").await, "3 third 3", "the buckets were made again");
     assert_eq!(count(&node, "a", Kind::Denial).await, 1, "far/x");
     replayed(&node, &["a", "b"]).await;
     node.close().await.unwrap();
@@ -266,9 +272,16 @@ async fn without_a_grant_stores_are_denied_and_config_is_what_the_grant_says() {
     );
     assert_eq!(count(&node, "bare", Kind::Denial).await, 3);
     assert_eq!(
-        run(&node, "bare", "config colour\nconfig PATH\nconfig-all\nlog critical a b").await,
-        "blue\nnone\ncolour=blue size=9\nlogged"
+        run(
+            &node,
+            "bare",
+            "config colour\nconfig PATH\nconfig-all\nold-config colour\nold-config PATH\nold-config-all"
+        )
+        .await,
+        "blue\nnone\ncolour=blue size=9\nblue\nnone\ncolour=blue size=9"
     );
+
+    assert_eq!(run(&node, "bare", "log critical a b").await, "logged");
 
     bare.id = id("quiet");
     bare.grants.logging = false;

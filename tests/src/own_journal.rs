@@ -111,6 +111,20 @@ async fn a_journal_that_was_changed_and_linked_again_differs_where_it_was_looked
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_records_are_seen_at_once_and_no_more() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(reader("self")).await.unwrap();
+    while node.actor(&id("self")).await.unwrap().next <= Seq(1000) {
+        ask(&node, "self", "newest", "0").await.unwrap();
+    }
+    for (asked, seen) in [("1000", 1000), ("1001", 1000), ("4294967295", 1000)] {
+        assert_eq!(ask(&node, "self", "newest", asked).await.unwrap().lines().count(), seen, "{asked}");
+    }
+    replay(&node, "self", "self-reader").await.unwrap();
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_grant_it_traps_and_a_journal_over_its_memory_is_a_limit() {
     let node = node_on(&SimDisk::new()).await;
     node.start(spec("blind", "self-reader")).await.unwrap();

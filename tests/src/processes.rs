@@ -69,6 +69,7 @@ async fn an_actor_that_is_spawned_knows_its_parent_and_lives_through_a_power_cut
     let disk = power_cut(node, &disk);
     let node = node_on(&disk).await;
     assert_eq!(ask(&node, "child", "notes", "").await.unwrap(), "init seed of default/p");
+    assert_eq!(refused(&node, "p", "spawn", "parent@1.0.0|child|").await, "already-exists: default/child", "still");
     for (name, guest_name) in [("p", "parent"), ("child", "parent"), ("talked", "parent"), (&made_up, "partner")] {
         replay(&node, name, guest_name).await.unwrap();
     }

@@ -8,6 +8,7 @@ use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::{ActorPattern, ActorSpec, Messaging, Mode};
 use troupe_runtime::node::{Node, Outgoing};
 
+use crate::durations::{MINUTE, Manual, node_with};
 use crate::support::{ask, begun, count, id, node_on, power_cut, replay, rows, sleeping, spec};
 
 /// A partner that may reach everybody.
@@ -146,7 +147,8 @@ async fn an_answer_that_was_put_off_ends_a_request_also_after_a_power_cut() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_is_handed_on_keeps_its_sender_and_its_answer_goes_there() {
-    let node = partners(&SimDisk::new(), &["a", "b", "c"]).await;
+    let disk = SimDisk::new();
+    let node = partners(&disk, &["a", "b", "c"]).await;
     assert_eq!(ask(&node, "b", "pass", "c|x").await.unwrap(), "x for @client");
     assert_eq!(ask(&node, "a", "ask", "b|pass|c|x").await.unwrap(), "x for default/a");
     node.cast(&id("b"), Outgoing::new("pass", &b"c|x"[..])).await.unwrap();
@@ -158,7 +160,32 @@ async fn a_message_that_is_handed_on_keeps_its_sender_and_its_answer_goes_there(
     assert_eq!(circle, "refused: cycle: default/a", "to hand it to the one who waits for it");
     let keyed = node.call(&id("b"), Outgoing::new("pass", &b"c|x"[..]).key("k")).await.unwrap_err();
     assert!(matches!(&keyed, CallError::Refused(text) if text.starts_with("invalid-argument: ")), "{keyed}");
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(ask(&node, "c", "notes", "").await.unwrap(), "cast pass(c|x) from @client", "it was handed on once");
+    assert_eq!(ask(&node, "a", "ask", "b|pass|c|x").await.unwrap(), "x for default/a");
     replayed(&node, &["a", "b", "c"]).await;
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_with_headers_and_the_time_of_the_node_are_the_same_after_a_power_cut() {
+    let (disk, clock) = (SimDisk::new(), Manual::new());
+    let node = node_with(&disk, &clock).await;
+    for name in ["a", "b"] {
+        node.start(partner(name)).await.unwrap();
+    }
+    assert_eq!(ask(&node, "a", "now", "").await.unwrap(), "1800000000000");
+    clock.advance(Duration::from_millis(1234));
+    assert_eq!(ask(&node, "a", "now", "").await.unwrap(), "1800000001234");
+    assert_eq!(ask(&node, "a", "send", "b|lang").await.unwrap(), "sent");
+    node.sync().await.unwrap();
+
+    let node = node_with(&power_cut(node, &disk), &clock).await;
+    assert_eq!(ask(&node, "b", "notes", "headers").await.unwrap(), "cast t() from default/a lang=x");
+    clock.advance(MINUTE);
+    assert_eq!(ask(&node, "a", "now", "").await.unwrap(), "1800000061234");
+    replayed(&node, &["a", "b"]).await;
     node.close().await.unwrap();
 }
 

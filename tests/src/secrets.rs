@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use troupe_log::Kind;
+use troupe_log::body::Redaction;
+use troupe_log::{Chain, Kind, SimDisk, Step, record};
+use troupe_runtime::actor::message::CallError;
 use troupe_runtime::boundary::secrets_of;
 use troupe_runtime::manifest::{ActorSpec, Grants, SecretSource};
 use troupe_runtime::node::{Node, NodeOptions, secret_key_of};
-use troupe_runtime::replay::{Break, Edit, Replay, ReplayCode, Summary, Walk};
+use troupe_runtime::replay::{Break, Edit, JournalSource, Replay, ReplayCode, Summary, Walk};
 
 use crate::front_support::{Done, Folder};
-use crate::support::{ask, cache, count, guest, id, journal, spec};
+use crate::processes::parent;
+use crate::support::{ask, cache, count, guest, id, journal, node_on, power_cut, spec};
 
 const VALUE: &str = "correct-horse-battery";
 
@@ -68,6 +72,15 @@ async fn a_secret_stands_in_no_record_and_no_file_of_the_node_and_a_replay_needs
     let records = node.journal(&id("probe")).await.unwrap().read_all().unwrap();
     assert!(!records.windows(VALUE.len()).any(|window| window == VALUE.as_bytes()));
     assert_eq!(secrets_of(&records).into_iter().collect::<Vec<_>>(), ["TOKEN"]);
+    let all: Vec<_> = record::records(&records).map(Result::unwrap).collect();
+    for redaction in all.iter().filter(|record| record.kind == Kind::Redaction) {
+        let redaction = Redaction::decode(redaction.body).unwrap();
+        let of = all.iter().find(|record| record.seq == redaction.of).unwrap();
+        for hidden in &redaction.hidden {
+            let (at, len) = (hidden.at as usize, hidden.len as usize);
+            assert_eq!(&of.body[at..at + len], "*".repeat(VALUE.len()).as_bytes(), "record {}", of.seq);
+        }
+    }
     // Of each round: the result, the end; the result again, what is written.
     assert_eq!(count(&node, "probe", Kind::Redaction).await, 2 * 4);
     node.close().await.unwrap();
@@ -87,6 +100,133 @@ async fn a_secret_stands_in_no_record_and_no_file_of_the_node_and_a_replay_needs
         let differs = replayed(&node, &data, &[other]).await.unwrap_err().to_string();
         assert!(differs.contains("the secret TOKEN has another value"), "{differs}");
         assert!(!differs.contains(other) && !differs.contains(VALUE), "{differs}");
+    }
+    node.close().await.unwrap();
+}
+
+/// The bodies of an actor's records of a kind.
+async fn bodies(node: &Node, actor: &str, kind: Kind) -> Vec<Vec<u8>> {
+    let bytes = node.journal(&id(actor)).await.unwrap().read_all().unwrap();
+    let records = record::records(&bytes).map(Result::unwrap);
+    records.filter(|record| record.kind == kind).map(|record| record.body.to_vec()).collect()
+}
+
+fn has(bytes: &[u8], what: &str) -> bool {
+    bytes.windows(what.len()).any(|window| window == what.as_bytes())
+}
+
+/// What an actor that has a secret gives as the reason of an end stands in others' records, and is told to who watches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_reason_of_a_stop_holds_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), VALUE).unwrap();
+    let source = SecretSource::File(folder.path().join("token"));
+    let secrets = BTreeMap::from([("TOKEN".to_owned(), source)]);
+    let disk = SimDisk::new();
+    let node = node_on(&disk).await;
+    let mut stopper = parent("p");
+    stopper.grants.secrets = secrets.clone();
+    node.start(stopper).await.unwrap();
+    for name in ["friend", "watcher"] {
+        node.start(parent(name)).await.unwrap();
+    }
+    ask(&node, "watcher", "monitor", "friend").await.unwrap();
+    assert_eq!(ask(&node, "p", "stop", &format!("friend|by {VALUE}!")).await.unwrap(), "done");
+    let told = loop {
+        let notes = ask(&node, "watcher", "notes", "").await.unwrap();
+        if !notes.is_empty() {
+            break notes;
+        }
+    };
+    assert!(told.contains(&format!("by {}!", "*".repeat(VALUE.len()))) && !told.contains(VALUE), "{told}");
+
+    let mut theater = spec("t", "theater");
+    theater.grants.secrets = secrets;
+    node.start(theater).await.unwrap();
+    ask(&node, "t", "any", &format!("shutdown|by {VALUE}!")).await.unwrap();
+    while !matches!(ask(&node, "t", "any", "get").await, Err(CallError::NotFound(_))) {
+        tokio::task::yield_now().await;
+    }
+    node.sync().await.unwrap();
+    let node = node_on(&power_cut(node, &disk)).await;
+    for actor in ["friend", "t"] {
+        let stops = bodies(&node, actor, Kind::Stop).await;
+        assert!(stops.len() == 1 && has(&stops[0], "by ****") && !has(&stops[0], VALUE), "{actor}");
+    }
+    node.close().await.unwrap();
+}
+
+/// Nor does the reason why an actor did not begin; and a replay without the node's key still knows how long a value was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_an_actor_did_not_begin_holds_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), VALUE).unwrap();
+    let node = node_on(&SimDisk::new()).await;
+    let mut fails = spec("fails", "init-fails");
+    fails.grants.secrets = probe(folder.path()).grants.secrets;
+    fails.init = format!("no {VALUE} here").into_bytes();
+    let why = node.start(fails).await.unwrap_err().to_string();
+    assert!(why.contains("no ****") && !why.contains(VALUE), "{why}");
+
+    node.start(probe(folder.path())).await.unwrap();
+    ask(&node, "probe", "environment#said", "TOKEN").await.unwrap();
+    for (other, fits) in [("correct-horse-battery-and-more", false), ("correct-horse", false), (VALUE, true)] {
+        let code = ReplayCode::compile_cached(&std::fs::read(guest("probe")).unwrap(), &cache()).unwrap();
+        let given = [("TOKEN".to_owned(), other.to_owned())].into();
+        let mut replay = Replay::new(code, journal(&node, "probe").await).unwrap().with_secrets(given, None);
+        let ended = loop {
+            match replay.next_turn().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.to_string()),
+            }
+        };
+        match ended {
+            Ok(()) => assert!(fits, "{other}"),
+            Err(why) => assert!(!fits && why.contains("the secret TOKEN has another value"), "{other}: {why}"),
+        }
+    }
+    node.close().await.unwrap();
+}
+
+/// A journal that was changed where a secret stands: the difference is said, and not the value.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_difference_in_replay_shows_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("token"), VALUE).unwrap();
+    let node = node_on(&SimDisk::new()).await;
+    node.start(probe(folder.path())).await.unwrap();
+    ask(&node, "probe", "environment#said", "TOKEN").await.unwrap();
+    assert_eq!(ask(&node, "probe", "environment#get-environment", "").await.unwrap(), format!("TOKEN={VALUE}"));
+    let records = node.journal(&id("probe")).await.unwrap().read_all().unwrap();
+    let given: BTreeMap<String, String> = [("TOKEN".to_owned(), VALUE.to_owned())].into();
+    let code = ReplayCode::compile_cached(&std::fs::read(guest("probe")).unwrap(), &cache()).unwrap();
+    // Of what is written to standard output, and of an answer, one letter is another.
+    for (kind, text) in [(Kind::Call, "TOKEN is ****"), (Kind::TurnEnd, "TOKEN=****")] {
+        let (mut step, mut changed) = (Step::new(Chain::START), 0);
+        for record in record::records(&records).map(Result::unwrap) {
+            let at = record.body.windows(text.len()).position(|window| window == text.as_bytes());
+            step.record(record.kind.known().unwrap(), |out| {
+                out.extend_from_slice(record.body);
+                if let Some(at) = at.filter(|_| record.kind == kind) {
+                    let from = out.len() - record.body.len() + at;
+                    out[from] = b'X';
+                    changed += 1;
+                }
+            });
+        }
+        assert_eq!(changed, 1, "{kind:?}");
+        let source = JournalSource::Bytes { records: step.bytes().into(), blobs: Arc::default() };
+        let mut replay = Replay::new(code.clone(), source).unwrap().with_secrets(given.clone(), None);
+        let differs = loop {
+            match replay.next_turn().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("{kind:?}: identical"),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(differs.contains(&text.replacen('T', "X", 1)) && differs.contains(text), "{kind:?}: {differs}");
+        assert!(!differs.contains(VALUE), "{kind:?}: {differs}");
     }
     node.close().await.unwrap();
 }

@@ -15,7 +15,7 @@ fn ranges(list: &[&str]) -> Vec<AddressRange> {
 }
 
 /// All of this machine.
-fn network() -> ActorSpec {
+pub fn network() -> ActorSpec {
     let mut network = spec("network", "network");
     network.grants.sockets = Some(Sockets {
         connect: ranges(&["127.0.0.1:*", "[::1]:*"]),
@@ -33,7 +33,7 @@ async fn answers(node: &Node, message_type: &str, payload: &str) -> String {
 }
 
 /// A peer that says back what it hears, a connection after the other, until it ends.
-async fn echoing() -> (SocketAddr, tokio::task::JoinHandle<()>) {
+pub async fn echoing() -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let echoes = tokio::spawn(async move {
@@ -289,6 +289,103 @@ async fn what_is_not_granted_is_access_denied_before_anything_leaves_and_a_denia
     node.close().await.unwrap();
 }
 
+/// A socket that the system has bound to any port, as before a connect, listens only where the grant has that port, or leaves the
+/// choice to the system.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_listens_only_at_a_port_that_is_granted() {
+    for (listen, said) in [("0.0.0.0:1", "err: access-denied"), ("0.0.0.0:0", "0.0.0.0:")] {
+        let mut network = network();
+        let granted = network.grants.sockets.as_mut().unwrap();
+        granted.listen = ranges(&[listen]);
+        let disk = SimDisk::new();
+        let node = node_on(&disk).await;
+        node.start(network).await.unwrap();
+        let answer = answers(&node, "listen", "0.0.0.0:0").await;
+        assert!(answer.starts_with(said), "{listen}: {answer}");
+        let denials = usize::from(said.contains("denied"));
+        assert_eq!(count(&node, "network", Kind::Denial).await, denials, "{listen}");
+        let node = node_on(&power_cut(node, &disk)).await;
+        assert!(answers(&node, "listen", "0.0.0.0:0").await.starts_with(said), "{listen}, after a power cut");
+        replay(&node, "network", "network").await.unwrap();
+        node.close().await.unwrap();
+    }
+}
+
+/// To bind needs a grant of its own, before there is a word of listening or sending.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_is_bound_only_where_it_is_granted() {
+    let mut network = network();
+    network.grants.sockets.as_mut().unwrap().connect = Vec::new();
+    let node = node_on(&SimDisk::new()).await;
+    node.start(network).await.unwrap();
+    assert_eq!(answers(&node, "tcp-states", "127.0.0.1:0").await, "ok");
+    assert_eq!(answers(&node, "udp-bind", "127.0.0.1:0").await, "bound");
+    let denials = [
+        ("tcp-states", "127.0.0.2:0"),
+        // By the system's choice, for who may connect.
+        ("tcp-states", "0.0.0.0:0"),
+        ("udp-bind", "127.0.0.2:0"),
+    ];
+    for (call, at) in denials {
+        assert_eq!(answers(&node, call, at).await, "err: access-denied", "{call} {at}");
+    }
+    assert_eq!(count(&node, "network", Kind::Denial).await, denials.len());
+    replay(&node, "network", "network").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// Of datagrams that are sent at once none leaves if one may not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_datagram_that_is_not_granted_keeps_the_others() {
+    let (peer, other) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let (peer_at, other_at) = (peer.local_addr().unwrap(), other.local_addr().unwrap());
+    let mut network = network();
+    network.grants.sockets.as_mut().unwrap().udp = ranges(&[&peer_at.to_string()]);
+    let node = node_on(&SimDisk::new()).await;
+    node.start(network).await.unwrap();
+    assert_eq!(answers(&node, "datagrams", &format!("{peer_at} {other_at}")).await, "err: access-denied");
+    assert_eq!(answers(&node, "datagrams", &format!("{peer_at} {peer_at}")).await, "2");
+    assert_eq!(count(&node, "network", Kind::Denial).await, 1);
+    peer.set_nonblocking(true).unwrap();
+    let heard = std::iter::from_fn(|| peer.recv_from(&mut [0; 8]).ok()).count();
+    assert_eq!(heard, 2, "those of the second time");
+    replay(&node, "network", "network").await.unwrap();
+    node.close().await.unwrap();
+}
+
+/// "Nothing reaches a peer before its intent is durable": the power goes at each operation of the disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopped_at_each_operation_of_the_disk_a_datagram_is_one_that_the_journal_knows() {
+    let (mut heard_some, mut heard_none) = (false, false);
+    for operations in 0.. {
+        assert!(operations < 200, "the call never ends");
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let disk = SimDisk::new();
+        let node = node_on(&disk).await;
+        node.start(network()).await.unwrap();
+        node.sync().await.unwrap();
+        let before = count(&node, "network", Kind::Intent).await;
+        let call = Outgoing::new("send-to", peer.local_addr().unwrap().to_string().into_bytes()).key("once");
+        disk.cut_after(operations);
+        let whole = node.call(&id("network"), call).await.is_ok();
+        drop(node);
+        disk.crash();
+        let heard = std::iter::from_fn(|| peer.recv_from(&mut [0; 8]).ok()).count();
+        let node = node_on(&disk).await;
+        // Of its two intents the second is the datagram's: the first binds.
+        let intents = count(&node, "network", Kind::Intent).await - before;
+        assert!(heard == 0 || intents >= 2, "{operations}: heard {heard}, {intents} intents");
+        heard_some |= heard > 0;
+        heard_none |= heard == 0;
+        node.close().await.unwrap();
+        if whole {
+            break;
+        }
+    }
+    assert!(heard_some && heard_none);
+}
+
 /// Datagrams of peers that are not granted never reach the guest.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_datagram_of_a_peer_that_is_not_granted_is_dropped() {
@@ -313,7 +410,12 @@ async fn an_actor_has_at_most_so_many_sockets() {
     node.start(network()).await.unwrap();
     for _ in 0..2 {
         assert_eq!(answers(&node, "fill", "").await, "256 new-socket-limit", "those of the turn before are given back");
+        assert_eq!(answers(&node, "udp-fill", "").await, "256 new-socket-limit", "of both kinds together");
     }
+    // What comes in counts as what is made.
+    let at = answers(&node, "listen", "127.0.0.1:0").await;
+    let _client = tokio::net::TcpStream::connect(&at).await.unwrap();
+    assert_eq!(answers(&node, "accept-full", "").await, "new-socket-limit, then 0 more");
     replay(&node, "network", "network").await.unwrap();
     node.close().await.unwrap();
 }

@@ -116,8 +116,28 @@ async fn a_walk_stops_behind_the_turn_that_meets_a_condition() {
         let again = walk.newest().unwrap();
         assert_eq!((again.turn.last, &again.met[..]), (step.turn.last, &[1][..]));
     }
+    // What stands between two turns belongs to the later one; the first has the genesis record before it.
     walk.go(0).await.unwrap();
-    assert!(!walk.run(&[Break::Message("none".to_owned())]).await.unwrap());
+    assert!(walk.run(&[Break::Seq(Seq(0))]).await.unwrap());
+    assert_eq!(walk.turns(), 1);
+    // A fork leaves out what a fault undid.
+    let (add, _) = place(&mut walk, "add").await;
+    let more = Edit::Message { message_type: None, payload: Some(b"7".to_vec()) };
+    let more = walk.fork(add, &more).await.unwrap();
+    assert_eq!((more.differing, more.stopped), (3, None), "the sum, and twice what was asked for");
+    // A turn that faulted has no end of its own kind, and a type is meant whole.
+    walk.go(0).await.unwrap();
+    let both = [Break::Message("trap".to_owned()), Break::Kind(Kind::TurnEnd)];
+    let met = loop {
+        assert!(walk.run(&both).await.unwrap());
+        let met = walk.newest().unwrap().met.clone();
+        if met.contains(&0) {
+            break met;
+        }
+    };
+    assert_eq!(met, [0]);
+    walk.go(0).await.unwrap();
+    assert!(!walk.run(&[Break::Message("dic".to_owned()), Break::Message("none".to_owned())]).await.unwrap());
     let records = walk.records().unwrap();
     let last = troupe_log::record::records(&records).map(Result::unwrap).last().unwrap();
     assert_eq!(last.head(), node.actor(&id("counter")).await.unwrap().head);
@@ -265,6 +285,27 @@ async fn a_fork_goes_on_through_what_it_saves_itself_and_past_a_power_cut() {
     assert_eq!(adds.len(), 60);
     let last = all.last().unwrap().1 + 1000;
     assert_eq!(adds.last().unwrap().end.as_ref().unwrap().1, format!("answer \"{last}\""));
+    node.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_of_a_state_machine_goes_from_state_to_state() {
+    let node = node_on(&SimDisk::new()).await;
+    node.start(spec("machine", "fsm")).await.unwrap();
+    for message_type in ["where", "begin", "finish"] {
+        ask(&node, "machine", message_type, "").await.unwrap();
+    }
+    let mut walk = walk(&node, "machine", "fsm").await;
+    let (first, _) = place(&mut walk, "where").await;
+    let same = Edit::Message { message_type: None, payload: Some(Vec::new()) };
+    let same = walk.fork(first, &same).await.unwrap();
+    assert_eq!((same.turns, same.played, same.stopped), (vec![], 3, None));
+    let (begin, _) = place(&mut walk, "begin").await;
+    let other = Edit::Message { message_type: Some("where".to_owned()), payload: None };
+    let other = walk.fork(begin, &other).await.unwrap();
+    let ends: Vec<_> = other.turns.iter().map(|turn| turn.end.clone().unwrap().1).collect();
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    assert!(ends[1].contains("no transition from start by finish"), "{ends:?}");
     node.close().await.unwrap();
 }
 

@@ -143,6 +143,9 @@ async fn a_period_ticks_until_it_is_cancelled() {
     assert_eq!(ask(&node, "a", "cancel", &number).await.unwrap(), "true");
     assert_eq!(node.pending_timers(), 0);
     assert_eq!(rows(&node, &disk, Table::TIMERS, b"").await, 0);
+    let node = node_on(&power_cut(node, &disk)).await;
+    assert_eq!(node.pending_timers(), 0);
+    assert_eq!(ask(&node, "a", "cancel", &number).await.unwrap(), "false", "it stays cancelled");
     replay(&node, "a", "partner").await.unwrap();
     node.close().await.unwrap();
 }

@@ -12,6 +12,7 @@ use troupe_runtime::manifest::{ActorPattern, ActorSpec, Mode, TupleSpaces};
 use troupe_runtime::node::phases::{Phase, Watch};
 use troupe_runtime::node::{Node, NodeOptions, Outgoing};
 
+use crate::coverage;
 use crate::support::{ask, count, id, logged, options, power_cut, replay, spec, verified};
 
 /// An actor that may use every space of its namespace.
@@ -50,6 +51,7 @@ impl std::ops::Deref for Watched {
 impl Watched {
     pub async fn on(disk: &SimDisk) -> Watched {
         logged();
+        coverage::opens(disk);
         let waits = Arc::<Waits>::default();
         let node = Node::open(NodeOptions { watch: Some(waits.clone()), ..options(disk) }).await.unwrap();
         Watched { node, waits }
@@ -133,6 +135,8 @@ async fn tuplespace_every_function_works_live_and_after_a_power_cut_and_replays(
             "renew|jobs|1|700000",
             "revoke|jobs|1",
             "subscribe|jobs|*",
+            "subscribe|gone|*",
+            "unsubscribe|6",
         ],
     )
     .await;
@@ -161,6 +165,8 @@ async fn tuplespace_every_function_works_live_and_after_a_power_cut_and_replays(
         "err: not-found tuple 1",
         "false",
         "5",
+        "6",
+        "unsubscribed",
     ];
     assert_eq!(all, expected);
     assert_eq!(line(&node, "two", "count|jobs|t:job,*,*,*,*,*").await, "1", "the other sees what was committed");
@@ -171,7 +177,7 @@ async fn tuplespace_every_function_works_live_and_after_a_power_cut_and_replays(
     let node = Watched::on(&power_cut(node.node, &disk)).await;
     assert_eq!(line(&node, "two", "read-all|jobs|*,*,*,*,*,*||").await, "3=t:job,i:3,f:NaN,b:xy,o:false,n");
     let written: u64 = line(&node, "two", "write|jobs|t:new").await.parse().unwrap();
-    assert!(written > 6, "an id is not given twice: {written}");
+    assert!(written > 7, "an id is not given twice: {written}");
     let kept = loop {
         let kept = ask(&node, "one", "kept", "").await.unwrap();
         if !kept.is_empty() {

@@ -115,6 +115,7 @@ async fn a_directory_takes_no_more_than_its_quota_by_any_way_of_growing() {
         ("types#descriptor.write", "c.txt|", full),
         // Writing over what is there is no growth, and what is removed makes room.
         ("types#descriptor.write", one.as_str(), "1000"),
+        ("types#descriptor.set-size", "b.txt|1000", "done"),
         ("types#descriptor.unlink-file-at", "a.txt", "done"),
         ("types#descriptor.create-directory-at", "sub", "done"),
         ("types#descriptor.remove-directory-at", "sub", "done"),

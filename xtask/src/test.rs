@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let tests_passed = passed(tests.args(&args.rest))?;
     if whole && tests_passed && has_nextest {
         // Without nextest a file would be of all tests at once, and a cut in one of them would count for all.
-        coverage::after_tests()?;
+        coverage::run(&coverage::Args::default())?;
     }
     // Doc tests run in either case, so that one run shows all that is wrong.
     let docs_passed = !args.rest.is_empty() || passed(&mut command(&["test", "--release", "--workspace", "--doc"]))?;

@@ -83,7 +83,8 @@ impl Server {
             let _ = stopped.wait_for(|stop| *stop).await;
         });
         if let Some(data) = data {
-            endpoint.write(data).map_err(|source| Error::Endpoint { path: endpoint::path(data), source })?;
+            let written = crate::signed::clear(data).and_then(|()| endpoint.write(data));
+            written.map_err(|source| Error::Endpoint { path: endpoint::path(data), source })?;
         }
         let task = tokio::spawn(serve.into_future());
         Ok(Self { endpoint, data: data.map(Path::to_owned), stop, task })

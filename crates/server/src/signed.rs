@@ -125,6 +125,19 @@ pub fn key(data: &Path, entropy: &dyn Entropy) -> Result<NodeKey, KeyError> {
     existing(&path)?.ok_or_else(|| failed(io::Error::from(io::ErrorKind::NotFound)))
 }
 
+/// Removes what a crash has left while a key was made. Only who holds the folder's lock may.
+pub(crate) fn clear(data: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let left = name.to_str().and_then(|name| name.strip_prefix(FILE)?.strip_prefix('.')?.strip_suffix(".tmp"));
+        if left.is_some_and(|middle| middle.len() == 16 && middle.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn existing(path: &Path) -> Result<Option<NodeKey>, KeyError> {
     let failed = |source| KeyError::Io { path: path.to_owned(), source };
     let file = match fs::File::open(path) {
@@ -167,6 +180,19 @@ mod tests {
             fs::write(&path, bad).unwrap();
             assert!(matches!(key(dir.path(), &SystemEntropy), Err(KeyError::NoKey(_))));
         }
+    }
+
+    #[test]
+    fn what_a_crash_left_of_a_key_in_the_making_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        key(dir.path(), &SystemEntropy).unwrap();
+        for name in ["node.key.0123456789abcdef.tmp", "node.key.mine.tmp", "other.0123456789abcdef.tmp"] {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        clear(dir.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["node.key", "node.key.mine.tmp", "other.0123456789abcdef.tmp"]);
     }
 
     #[test]

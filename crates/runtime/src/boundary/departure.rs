@@ -104,3 +104,23 @@ impl Recorder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::Recording;
+    use troupe_log::Chain;
+
+    #[test]
+    fn so_many_departures_are_told_and_no_more() {
+        let mut recorder = Recorder::new(Recording::On, Chain::START, Arc::default());
+        recorder.let_depart();
+        for seq in 0..MOST as u64 + 5 {
+            recorder.note(Seq(seq), String::new(), String::new());
+        }
+        let told = recorder.departed();
+        assert_eq!((told.len(), told[MOST - 1].seq), (MOST, Seq(MOST as u64 - 1)));
+        recorder.note(Seq(0), String::new(), String::new());
+        assert!(recorder.departed().is_empty(), "only a fork has any");
+    }
+}

@@ -319,6 +319,16 @@ impl Interface<'_> {
         Ok(self)
     }
 
+    /// A resource type of which no function ever gives one: guests may name it, and have none whose end could be a call.
+    pub fn resource_never_made<Q: 'static + Send>(&mut self, name: &str) -> Result<&mut Self> {
+        let text = format!("nobody made a {name}");
+        self.boundary
+            .linker
+            .instance(self.name)?
+            .resource(name, ResourceType::host::<Q>(), move |_, _| Err(wasmtime::Error::msg(text.clone())))?;
+        Ok(self)
+    }
+
     /// A resource type whose end may await.
     pub fn resource_async<Q, F>(&mut self, name: &str, drop: F) -> Result<&mut Self>
     where

@@ -576,3 +576,36 @@ fn how_an_actor_is_served_is_read_and_bounded() {
         assert!(told.contains(named), "{told}");
     }
 }
+
+#[test]
+fn what_http_is_granted_and_served_has_its_edges() {
+    let granted = |line: &str| parse(&with(&format!("[grants.http]\nhosts = [\"a.example\"]\n{line}")));
+    for right in [
+        "timeout = \"1ms\"",
+        "timeout = \"24h\"",
+        "max-request = \"256MiB\"",
+        "max-response = \"1024GiB\"",
+        "methods = [\"*\"]",
+        "methods = [\"M-SEARCH\"]",
+    ] {
+        assert!(granted(right).is_ok(), "{right}: {:?}", granted(right));
+    }
+    for (wrong, why) in [
+        ("timeout = \"0ms\"", "is no time for a request"),
+        ("timeout = \"25h\"", "is no time for a request"),
+        ("max-request = \"257MiB\"", "write at most 256MiB"),
+        ("max-response = \"1025GiB\"", "write at most 1024GiB"),
+        ("methods = [\"get\"]", "is no method"),
+        ("methods = [\"\"]", "is no method"),
+    ] {
+        let said = granted(wrong).unwrap_err().to_string();
+        assert!(said.contains(why), "{wrong}: {said}");
+    }
+    let served = |journal: &str| {
+        let text = with(&format!("journal = \"{journal}\"\n[http]\nroute = \"/\"\ninstance = \"per-request\""));
+        parse(&text).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(served("off"), Ok(()));
+    let said = served("durable").unwrap_err();
+    assert!(said.contains("an instance that is gone cannot be replayed"), "{said}");
+}

@@ -334,7 +334,8 @@ fn encode(entry: &Entry, before: &[u8], text: &str) -> Option<Vec<u8>> {
             number >= -(1_i128 << (bits - 1)) && number < 1_i128 << bits
         };
         let bytes = number.to_le_bytes();
-        ways.extend([8, 4, 2, 1].into_iter().filter(|n| fits(*n)).map(|n| (bytes[..n].to_vec(), number.to_string())));
+        let way = |n: usize| (bytes[..n].to_vec(), number.to_string());
+        ways.extend([8, 4, 2, 1].into_iter().filter(|n| fits(*n)).map(way));
     }
     if let Ok(number) = text.parse::<f64>() {
         let mut bytes = Vec::new();
@@ -359,9 +360,62 @@ fn encode(entry: &Entry, before: &[u8], text: &str) -> Option<Vec<u8>> {
         let tried = ways.iter().map(|(way, told)| ([&wrap[..], way].concat(), told));
         tried
             .into_iter()
-            .find(|(bytes, told)| shown(bytes).is_some_and(|text| text.contains(*told)))
+            .find(|(bytes, told)| shown(bytes).is_some_and(|text| says(&text, told)))
             .map(|(bytes, _)| bytes)
     })
+}
+
+/// Whether a value that is shown as `text` is the one told: a number as a whole, and not some digits of another.
+fn says(text: &str, told: &str) -> bool {
+    let of_number = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+    let whole = told.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    text.match_indices(told).any(|(at, _)| {
+        let (before, behind) = (&text[..at], &text[at + told.len()..]);
+        !whole || !before.ends_with(of_number) && !behind.starts_with(of_number)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::{DecodeError, Effect, Recordable};
+
+    fn shown<T: Recordable>(bytes: &[u8]) -> std::result::Result<String, DecodeError> {
+        let mut input = Reader::new(bytes);
+        let value = T::decode(&mut input)?;
+        input.finish()?;
+        let mut text = String::new();
+        value.show(&mut text);
+        Ok(text)
+    }
+
+    fn encoded<T: Recordable>(text: &str) -> Option<Vec<u8>> {
+        let entry = Entry {
+            tag: Tag::of_name("f"),
+            name: "f".to_owned(),
+            effect: Effect::Read,
+            params: shown::<T>,
+            outcome: shown::<T>,
+            hands_out: None,
+            renew: None,
+        };
+        encode(&entry, &[], text)
+    }
+
+    #[test]
+    fn a_number_becomes_what_the_function_gives() {
+        let bits = |number: f64| Some(number.to_le_bytes().to_vec());
+        for (text, number) in [("5", 5.0), ("-5", -5.0), ("0", 0.0), ("2.5", 2.5), ("1e300", 1e300), ("0.1", 0.1)] {
+            assert_eq!(encoded::<(f64,)>(text), bits(number), "{text}");
+        }
+        assert_eq!(encoded::<(u64,)>("5"), Some(vec![5, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(encoded::<(u8,)>("5"), Some(vec![5]));
+        assert_eq!(encoded::<(i32,)>("-5"), Some(vec![251, 255, 255, 255]));
+        assert_eq!(encoded::<(u8,)>("256"), None);
+        assert_eq!(encoded::<(u64,)>("2.5"), None);
+        assert_eq!(encoded::<(Option<u32>,)>("5"), Some(vec![1, 5, 0, 0, 0]));
+        assert_eq!(encoded::<(String,)>("5"), Some(vec![1, 0, 0, 0, b'5']));
+    }
 }
 
 impl Player {

@@ -1,5 +1,5 @@
 //! An ordinary command, made with the `wasi` crate and nothing of ours: answers on its output with its arguments and what it
-//! is given on its input. The first argument may be `fail` or `exit`.
+//! is given on its input. The first argument may be `fail`, `exit`, `trap`, or `much` and a number of bytes.
 
 use std::io::{Read, Write};
 
@@ -47,6 +47,11 @@ impl Guest for Command {
             Some("exit") => {
                 wasi::cli::exit::exit(Err(()));
                 Ok(())
+            }
+            Some("trap") => panic!("on purpose"),
+            Some("much") => {
+                let bytes = vec![b'x'; arguments[2].parse().unwrap()];
+                out.write_all(&bytes).map_err(drop)
             }
             _ => Ok(()),
         }

@@ -50,6 +50,12 @@ impl gen_server::Guest for Guest {
             "slow-body" => send(Method::Get, url, None, Order::HandleFirst, &[]).and_then(slow_body),
             "trailers" => send(Method::Post, url, Some(body), Order::HandleFirst, &[("x-sum", "7")]).and_then(trailers),
             "hurried" => send(Method::Get, url, None, Order::Hurried, &[]).and_then(whole),
+            "patient" => send(Method::Get, url, None, Order::Patient, &[]).and_then(whole),
+            "keyed" => keyed(url),
+            "bare" => bare(url, body),
+            "two" => two(url),
+            "late-write" => late_write(url),
+            "kept-clones" => kept_clones(body.parse().unwrap_or(0)),
             "wrong-length" => wrong_length(url),
             "fields" => Ok(fields()),
             "many-fields" => Ok(many_fields()),
@@ -65,6 +71,7 @@ enum Order {
     HandleFirst,
     FinishFirst,
     Hurried,
+    Patient,
 }
 
 fn request(method: &Method, url: &str, headers: Fields) -> OutgoingRequest {
@@ -87,9 +94,14 @@ fn send(
 ) -> Result<FutureIncomingResponse, ErrorCode> {
     let headers = Fields::from_list(&[("X-Asked".to_owned(), b"by a fetcher".to_vec())]).unwrap();
     let request = request(&method, url, headers);
-    let options = (order == Order::Hurried).then(|| {
+    let time = match order {
+        Order::Hurried => Some(50_000_000),
+        Order::Patient => Some(3_600_000_000_000),
+        _ => None,
+    };
+    let options = time.map(|time| {
         let options = RequestOptions::new();
-        options.set_first_byte_timeout(Some(50_000_000)).unwrap();
+        options.set_first_byte_timeout(Some(time)).unwrap();
         options
     });
     let Some(text) = body else { return handle(request, options) };
@@ -97,6 +109,7 @@ fn send(
     let fill = |out: OutgoingBody| {
         {
             let stream = out.write().unwrap();
+            assert!(out.write().is_err(), "a body has one stream");
             for piece in text.as_bytes().chunks(3) {
                 stream.blocking_write_and_flush(piece).unwrap();
             }
@@ -114,7 +127,7 @@ fn send(
     Ok(future)
 }
 
-fn head(future: FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
+fn head(future: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
     future.subscribe().block();
     let response = future.get().expect("ready").expect("first")?;
     assert!(future.get().expect("there").is_err(), "given twice");
@@ -141,22 +154,82 @@ fn rest(stream: &InputStream) -> Result<String, ErrorCode> {
 }
 
 fn whole(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
-    let response = head(future)?;
+    let response = head(&future)?;
     let body = response.consume().unwrap();
     let stream = body.stream().unwrap();
+    assert!(response.consume().is_err() && body.stream().is_err(), "given twice");
     Ok(format!("{} {}", told(&response), rest(&stream)?))
+}
+
+/// With a key of its own.
+fn keyed(url: &str) -> Result<String, ErrorCode> {
+    let headers = Fields::from_list(&[("Idempotency-Key".to_owned(), b"mine".to_vec())]).unwrap();
+    whole(handle(request(&Method::Post, url, headers), None)?)
+}
+
+/// With nothing said that need not be: `path` is without one, `scheme` with none, `other` with another, `length` says that a body
+/// comes that never does.
+fn bare(url: &str, lacks: &str) -> Result<String, ErrorCode> {
+    let headers = Fields::new();
+    if lacks == "length" {
+        headers.append("content-length", b"5").unwrap();
+    }
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let request = OutgoingRequest::new(headers);
+    request.set_authority(Some(authority)).unwrap();
+    request.set_path_with_query((lacks != "path").then_some(path)).unwrap();
+    let (http, other) = (Scheme::Http, Scheme::Other("gopher".to_owned()));
+    let scheme = match lacks {
+        "scheme" => None,
+        "other" => Some(&other),
+        _ => Some(&http),
+    };
+    request.set_scheme(scheme).unwrap();
+    whole(handle(request, None)?)
+}
+
+/// Two requests at once.
+fn two(url: &str) -> Result<String, ErrorCode> {
+    let futures = [(), ()].map(|()| handle(request(&Method::Get, url, Fields::new()), None));
+    let said = futures.map(|future| future.and_then(whole).unwrap_or_else(|error| format!("err: {error:?}")));
+    Ok(said.join(", "))
+}
+
+/// Writes to a body that is finished.
+fn late_write(url: &str) -> Result<String, ErrorCode> {
+    let request = request(&Method::Post, url, Fields::new());
+    let out = request.body().unwrap();
+    let stream = out.write().unwrap();
+    stream.blocking_write_and_flush(b"in time").unwrap();
+    let future = handle(request, None)?;
+    OutgoingBody::finish(out, None)?;
+    assert!(matches!(stream.write(b"late"), Err(StreamError::Closed)));
+    assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+    whole(future)
+}
+
+/// So many copies of a set of about 100 KiB, all kept.
+fn kept_clones(count: usize) -> Result<String, ErrorCode> {
+    let fields = Fields::new();
+    for _ in 0..100 {
+        fields.append("a", &[b'x'; 1000]).unwrap();
+    }
+    let copies: Vec<Fields> = (0..count).map(|_| fields.clone()).collect();
+    Ok(copies.len().to_string())
 }
 
 /// Sleeps before it looks at the head that it has.
 fn slow_head(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
-    let response = head(future)?;
+    let response = head(&future)?;
     host::sleep_millis(300).unwrap();
+    assert!(future.get().expect("there").is_err(), "given twice");
     Ok(told(&response))
 }
 
 /// Sleeps in the middle of the body.
 fn slow_body(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
-    let response = head(future)?;
+    let response = head(&future)?;
     let body = response.consume().unwrap();
     let stream = body.stream().unwrap();
     let first = stream.blocking_read(2).expect("two bytes");
@@ -165,7 +238,7 @@ fn slow_body(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
 }
 
 fn trailers(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
-    let response = head(future)?;
+    let response = head(&future)?;
     let body = response.consume().unwrap();
     {
         let stream = body.stream().unwrap();
@@ -173,9 +246,11 @@ fn trailers(future: FutureIncomingResponse) -> Result<String, ErrorCode> {
     }
     let trailers = IncomingBody::finish(body);
     trailers.subscribe().block();
-    let trailers = trailers.get().expect("ready").expect("first")?;
+    let first = trailers.get().expect("ready").expect("first")?;
+    assert!(trailers.get().expect("there").is_err(), "given twice");
     host::sleep_millis(300).unwrap();
-    let told = trailers.map(|trailers| trailers.entries()).unwrap_or_default();
+    assert!(trailers.get().expect("there").is_err(), "given twice");
+    let told = first.map(|trailers| trailers.entries()).unwrap_or_default();
     Ok(told
         .iter()
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
@@ -233,6 +308,12 @@ fn fields() -> String {
     request.headers().clone().append("a", b"").unwrap();
     assert!(request.set_method(&Method::Other("G E T".to_owned())).is_err());
     assert!(request.set_path_with_query(Some("/a b")).is_err());
+    for (more, right) in [(0, true), (1, false)] {
+        assert_eq!(request.set_path_with_query(Some(&format!("/{}", "x".repeat(8191 + more)))).is_ok(), right);
+        assert_eq!(request.set_authority(Some(&"x".repeat(8192 + more))).is_ok(), right);
+    }
+    request.set_path_with_query(None).unwrap();
+    request.set_authority(None).unwrap();
     assert!(request.set_authority(Some("user@host")).is_err());
     assert!(request.set_scheme(Some(&Scheme::Other("1".to_owned()))).is_err());
     assert!(matches!(request.method(), Method::Get));

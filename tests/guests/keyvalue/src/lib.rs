@@ -107,6 +107,7 @@ fn line(text: &str) -> String {
             Some(cas) => cas.current().map_or_else(failed, text_of),
             None => "no cas".to_owned(),
         }),
+        "drop-cas" => CAS.take().map_or("no cas".to_owned(), |_| "dropped".to_owned()),
         "swap" => match CAS.take() {
             Some(cas) => match atomics::swap(cas, &bytes(word(1))) {
                 Ok(()) => "swapped".to_owned(),
@@ -155,8 +156,16 @@ fn line(text: &str) -> String {
             Ok(value) => value.unwrap_or_else(|| "none".to_owned()),
             Err(error) => format!("err: {error:?}"),
         },
-        "config-all" => match wasi::config0_2_0_draft::store::get_all() {
-            Ok(all) => all.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" "),
+        "config-all" => match wasi::config0_2_0_rc_1::store::get_all() {
+            Ok(all) => pairs(&all),
+            Err(error) => format!("err: {error:?}"),
+        },
+        "old-config" => match wasi::config0_2_0_draft::store::get(word(1)) {
+            Ok(value) => value.unwrap_or_else(|| "none".to_owned()),
+            Err(error) => format!("err: {error:?}"),
+        },
+        "old-config-all" => match wasi::config0_2_0_draft::store::get_all() {
+            Ok(all) => pairs(&all),
             Err(error) => format!("err: {error:?}"),
         },
         "sleep" => host::sleep_millis(number(1) as u64).map_or("err".to_owned(), done),
@@ -177,11 +186,24 @@ fn old_line(words: &[&str]) -> String {
             Err(error) => format!("err: {error:?}"),
         };
     }
+    if word(0) == "drop" {
+        return OLD.take().map_or("no bucket".to_owned(), |_| "dropped".to_owned());
+    }
     OLD.with_borrow(|bucket| {
         let Some(bucket) = bucket else { return "no bucket".to_owned() };
         let result = match word(0) {
             "get" => bucket.get(word(1)).map(text_of),
             "set" => bucket.set(word(1), word(2).as_bytes()).map(done),
+            "delete" => bucket.delete(word(1)).map(done),
+            "exists" => bucket.exists(word(1)).map(|there| there.to_string()),
+            "set-many" => {
+                let pairs = [word(1), word(2)].map(|pair| {
+                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    (key.to_owned(), value.as_bytes().to_vec())
+                });
+                old::batch::set_many(bucket, &pairs).map(done)
+            }
+            "delete-many" => old::batch::delete_many(bucket, &[word(1).to_owned(), word(2).to_owned()]).map(done),
             "keys" => bucket.list_keys(word(1).parse().ok()).map(|page| {
                 format!("{} then {}", ends(&page.keys), page.cursor.map_or("none".to_owned(), |at| at.to_string()))
             }),
@@ -228,6 +250,10 @@ fn bytes(text: &str) -> Vec<u8> {
 
 fn key(text: &str) -> String {
     String::from_utf8(bytes(text)).unwrap_or_default()
+}
+
+fn pairs(all: &[(String, String)]) -> String {
+    all.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 fn done(_: ()) -> String {

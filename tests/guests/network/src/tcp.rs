@@ -136,6 +136,24 @@ pub fn fill() -> Outcome {
     }
 }
 
+/// Takes a connection when there is no room for one more socket, and when there is; how many more there is room for then.
+pub fn accept_full() -> Outcome {
+    LISTENER.with_borrow(|listener| {
+        let listener = listener.as_ref().ok_or("no listener")?;
+        listener.subscribe().block();
+        let mut sockets: Vec<TcpSocket> =
+            std::iter::from_fn(|| create_tcp_socket(IpAddressFamily::Ipv4).ok()).collect();
+        let refused = listener.accept().map(drop).expect_err("more than may be");
+        sockets.pop();
+        let accepted = listener.accept().map_err(code)?;
+        let more = std::iter::from_fn(|| create_tcp_socket(IpAddressFamily::Ipv4).ok()).count();
+        let (socket, input, output) = accepted;
+        drop((input, output));
+        drop(socket);
+        Ok(format!("{}, then {more} more", code(refused)))
+    })
+}
+
 pub fn options() -> Outcome {
     let socket = create_tcp_socket(IpAddressFamily::Ipv4).map_err(code)?;
     assert!(matches!(socket.address_family(), IpAddressFamily::Ipv4));

@@ -54,6 +54,34 @@ pub fn send_to(peer: SocketAddr) -> Outcome {
     Ok("sent".to_string())
 }
 
+/// Says something to two peers at once.
+pub fn send_both(peer: SocketAddr, other: SocketAddr) -> Outcome {
+    let it = bound(SocketAddr::new(peer.ip(), 0), None)?;
+    it.outgoing.subscribe().block();
+    assert!(it.outgoing.check_send().map_err(code)? >= 2);
+    let both = [peer, other].map(|to| OutgoingDatagram { data: b"both".to_vec(), remote_address: Some(to_wasi(to)) });
+    it.outgoing.send(&both).map(|sent| sent.to_string()).map_err(code)
+}
+
+/// Binds, and no more.
+pub fn bind(at: SocketAddr) -> Outcome {
+    let socket = create_udp_socket(family(at)).map_err(code)?;
+    socket.start_bind(&instance_network(), to_wasi(at)).map_err(code)?;
+    socket.finish_bind().map_err(code)?;
+    Ok("bound".to_string())
+}
+
+/// Makes sockets until no more are given.
+pub fn fill() -> Outcome {
+    let mut sockets = Vec::new();
+    loop {
+        match create_udp_socket(IpAddressFamily::Ipv4) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => return Ok(format!("{} {}", sockets.len(), code(error))),
+        }
+    }
+}
+
 pub fn hold(bind: SocketAddr, peer: SocketAddr) -> Outcome {
     let it = bound(bind, None)?;
     let at = from_wasi(it.socket.local_address().map_err(code)?);

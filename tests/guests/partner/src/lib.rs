@@ -4,7 +4,7 @@
 //! with the answer or the error; the payload goes to the end, so that it may be an `ask` itself. `ask-then-trap`. `echo`, `add` (a running total), `total`, `trap`, `nap` (milliseconds), `refuse`. `later` puts its
 //! answer off, `release` (text) gives it, `release-then-trap`; `later-then` (`later`, or `pass` and to whom) does so and then what it may not, and answers with what it is told; `forget` shows a token that is nobody's. `pass` (to, text) hands itself on until it is where it is to go, or refuses; `pass-ask` (to, then as `ask`) asks there. `after`,
 //! `every` (milliseconds, to, type, payload) arm a timer and answer with its number, `cancel` (number) disarms one; `cancel-at-once` and
-//! `after-then-trap` do it in one step. `after-of` (bytes) arms one of that size. `send` (to, header), `send-many` (to, times, bytes),
+//! `after-then-trap` do it in one step. `after-of` (bytes) arms one of that size. `now`: the time of its node. `send` (to, header), `send-many` (to, times, bytes),
 //! `send-then-spin` (to), `after-many` (times, bytes). The cast `hop` (left|size) goes round a ring. Casts and infos are noted; `notes` (none, or `headers`) shows them. The cast `later` is told that nobody waits for its answer.
 
 wit_bindgen::generate!({
@@ -105,6 +105,7 @@ impl gen_server::Guest for Partner {
                 messaging::forward(field(0)).map_err(words)?;
                 "ignored".to_string()
             }
+            "now" => host::now_millis().to_string(),
             "time-left" => messaging::current().and_then(|message| message.time_left).unwrap_or_default().to_string(),
             "send" => {
                 let headers = [(field(1).to_string(), "x".to_string())];

@@ -4,7 +4,7 @@ use crate::Behaviour;
 use crate::filesystem::{create, open};
 use crate::wasi::cli::{stdin, stdout};
 use crate::wasi::clocks::monotonic_clock::{subscribe_duration, subscribe_instant};
-use crate::wasi::filesystem::types::{DescriptorFlags, OpenFlags};
+use crate::wasi::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, filesystem_error_code};
 use crate::wasi::io::poll;
 use crate::wasi::io::streams::{InputStream, OutputStream, StreamError};
 
@@ -129,6 +129,18 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         match readable.write_via_stream(0).map(|out| out.blocking_write_and_flush(b"x")) {
             Ok(Err(StreamError::LastOperationFailed(error))) => assert!(!error.to_debug_string().is_empty()),
             Err(code) => assert!(!code.message().is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }),
+    ("io-the-error-of-a-file-has-its-code", || {
+        drop(create("io.txt"));
+        let file = open("io.txt", OpenFlags::empty(), DescriptorFlags::READ | DescriptorFlags::WRITE).unwrap();
+        let out = file.write_via_stream(u64::MAX - 1).unwrap();
+        match out.blocking_write_and_flush(b"beyond every end") {
+            Err(StreamError::LastOperationFailed(error)) => {
+                let code = filesystem_error_code(&error).expect("an error of a file");
+                assert!(matches!(code, ErrorCode::Invalid | ErrorCode::FileTooLarge | ErrorCode::Overflow), "{code:?}");
+            }
             other => panic!("{other:?}"),
         }
     }),

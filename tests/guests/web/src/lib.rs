@@ -30,7 +30,37 @@ impl Guest for Web {
                 let told = [("x-method", format!("{:?}", request.method()).into_bytes()), ("X-Said", said)];
                 answer_with(outparam, 200, &told, &body, trailers);
             }
+            "where" => {
+                let host = request.headers().get("host").pop().unwrap_or_default();
+                let authority = request.authority().unwrap_or_default();
+                let said = format!("{:?} {authority} {}", request.scheme(), String::from_utf8_lossy(&host));
+                answer(outparam, 200, &[], said.as_bytes());
+            }
+            "unused" => {
+                // Looked at, and dropped before another is given.
+                let fields = Fields::new();
+                fields.append("x-one", b"1").unwrap();
+                let response = OutgoingResponse::new(fields);
+                assert_eq!(response.status_code(), 200);
+                response.set_status_code(204).unwrap();
+                assert_eq!(response.status_code(), 204);
+                for wrong in [99, 199, 600] {
+                    assert!(response.set_status_code(wrong).is_err() && response.status_code() == 204);
+                }
+                let headers = response.headers();
+                assert_eq!(headers.get("X-One"), [b"1".to_vec()]);
+                assert!(headers.append("x-two", b"2").is_err(), "they cannot be changed any more");
+                drop(headers);
+                drop(response);
+                answer(outparam, 200, &[], b"another");
+            }
             "status" => answer(outparam, query.parse().unwrap_or(500), &[], b""),
+            "status-and-body" => answer(outparam, query.parse().unwrap_or(500), &[], b"a body"),
+            "bodiless" => {
+                let response = OutgoingResponse::new(Fields::new());
+                response.set_status_code(202).unwrap();
+                ResponseOutparam::set(outparam, Ok(response));
+            }
             "nothing" => drop(outparam),
             "error" => {
                 let error = wasi::http::types::ErrorCode::InternalError(Some("on purpose".into()));

@@ -60,10 +60,15 @@ pub async fn walk(context: &Context, mut walk: Walk) -> Result<()> {
         match done {
             Ok(true) => return Ok(()),
             Ok(false) => {}
-            Err(e) if interactive && e.exit == Exit::Usage => e.print(context.out.json),
+            Err(e) if interactive && goes_on(said.trim(), &e) => e.print(context.out.json),
             Err(e) => return Err(e),
         }
     }
+}
+
+/// Whether who sits at a terminal may try again: what was said is wrong, or what was to be edited.
+fn goes_on(said: &str, error: &Failure) -> bool {
+    error.exit == Exit::Usage || error.exit == Exit::Failed && said.split_whitespace().next() == Some("edit")
 }
 
 /// Does one command. True ends the walk.
@@ -299,4 +304,18 @@ pub fn tell_fork(context: &Context, fork: &Fork) {
     }
     let more = if fork.differing > fork.turns.len() as u64 { ", not all are shown" } else { "" };
     line(format!("{} of {} turns went otherwise{more}", fork.differing, fork.played));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_a_terminal_a_wrong_edit_is_tried_again_and_a_journal_that_cannot_be_read_is_not() {
+        assert!(goes_on("nonsense", &Failure::usage("there is no command", "")));
+        let failed = Failure::failed("invalid", "record 0 cannot be changed", "");
+        assert!(goes_on("edit 0 result 1", &failed));
+        assert!(!goes_on("next", &failed));
+        assert!(!goes_on("edit 5 result 1", &Failure::differs("the replay differs", "")));
+    }
 }

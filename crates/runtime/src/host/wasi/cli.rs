@@ -111,20 +111,8 @@ fn stderr(guest: &mut Guest) -> wasmtime::Result<(Resource<DynOutputStream>,)> {
 }
 
 fn terminals(boundary: &mut Boundary) -> wasmtime::Result<()> {
-    boundary.interface("wasi:cli/terminal-input@0.2.12")?.resource(
-        "terminal-input",
-        |guest, terminal: Resource<TerminalInput>| {
-            guest.table.delete(terminal)?;
-            Ok(())
-        },
-    )?;
-    boundary.interface("wasi:cli/terminal-output@0.2.12")?.resource(
-        "terminal-output",
-        |guest, terminal: Resource<TerminalOutput>| {
-            guest.table.delete(terminal)?;
-            Ok(())
-        },
-    )?;
+    boundary.interface("wasi:cli/terminal-input@0.2.12")?.resource_never_made::<TerminalInput>("terminal-input")?;
+    boundary.interface("wasi:cli/terminal-output@0.2.12")?.resource_never_made::<TerminalOutput>("terminal-output")?;
     boundary.interface("wasi:cli/terminal-stdin@0.2.12")?.func(
         "get-terminal-stdin",
         Effect::Read,

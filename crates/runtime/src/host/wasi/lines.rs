@@ -176,6 +176,24 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_several_lines_is_shown_in_none_of_them_nor_one_that_is_written_in_pieces() {
+        use crate::manifest::{Grants, SecretSource};
+
+        let source = |name: &str| (name.to_owned(), SecretSource::Env(name.to_owned()));
+        let grants = Grants { secrets: ["KEY", "TOKEN"].map(source).into(), ..Grants::default() };
+        let given = [("KEY", "first half\nsecond half"), ("TOKEN", "hunter22")];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let secrets = Arc::new(Secrets::given(&grants, &given, None));
+        let node = Arc::new(Logged::default());
+        let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::INFO, secrets));
+        let mut stream = LineStream(lines.clone());
+        stream.write(Bytes::from_static(b"a key: first half\nsecond half.\nand hun")).unwrap();
+        stream.write(Bytes::from_static(b"ter22, too\n")).unwrap();
+        let said = ["a key: **********************.", "and ********, too"];
+        assert_eq!(*node.0.lock(), said.map(|line| format!("INFO default/a: {line}")));
+    }
+
+    #[test]
     fn a_line_without_end_is_cut_and_takes_no_more_memory_than_one_piece() {
         let node = Arc::new(Logged::default());
         let lines = Arc::new(Lines::new(node.clone(), ActorId::parse("a").unwrap(), Level::INFO, Arc::default()));

@@ -359,7 +359,11 @@ mod tests {
         assert_eq!(one.lock().write(&[0; 8]), Ok(()));
         let other = Writing::new(Of::Request, 100, None, budget.charge());
         assert_eq!(other.lock().write(&[0; 3]), Err(ErrorCode::HttpRequestBodySize(Some(3))));
+        // What is handed on to who sends it is given back with that.
+        let handed = one.lock().hand_on();
         drop(one);
+        assert_eq!(other.lock().write(&[0; 3]), Err(ErrorCode::HttpRequestBodySize(Some(3))));
+        drop(handed);
         assert_eq!(other.lock().write(&[0; 3]), Ok(()));
     }
 

@@ -478,9 +478,15 @@ fn of_hyper(error: &hyper::Error) -> ErrorCode {
         ErrorCode::HttpResponseHeaderSectionSize(None)
     } else if error.is_parse() {
         ErrorCode::HttpProtocolError
-    } else if error.is_incomplete_message() {
+    } else if error.is_incomplete_message() || is_cut_short(error) {
         ErrorCode::HttpResponseIncomplete
     } else {
         ErrorCode::ConnectionTerminated
     }
+}
+
+/// The body ended before the length that was said.
+fn is_cut_short(error: &hyper::Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::UnexpectedEof)
 }

@@ -259,6 +259,41 @@ mod tests {
             some.append("a".into(), vec![b'x'; 1000]).unwrap();
         }
         assert_eq!(some.append("a".into(), vec![b'x'; 1000]), Err(Refused::Full));
+        let rest = MAX_FIELDS % each - 1 - ENTRY;
+        assert_eq!(some.append("a".into(), vec![b'x'; rest as usize + 1]), Err(Refused::Full));
+        some.append("a".into(), vec![b'x'; rest as usize]).unwrap();
+        assert_eq!(some.used, MAX_FIELDS, "at the edge");
+    }
+
+    #[test]
+    fn what_is_copied_or_received_takes_of_the_budget_and_gives_it_back() {
+        let budget = Budget::new(1000);
+        let mut some = Fields::new(budget.charge());
+        some.append("a".into(), vec![b'x'; 399 - ENTRY as usize]).unwrap();
+        let copy = some.copy(false).unwrap();
+        assert!(some.copy(true).is_err(), "a third of 400 is over 1000");
+        let entries = some.entries().clone();
+        assert!(Fields::received(entries.clone(), budget.charge()).is_err());
+        drop(copy);
+        let received = Fields::received(entries.clone(), budget.charge()).unwrap();
+        assert_eq!(Fields::from_list(entries.clone(), budget.charge()).err(), Some(Refused::Full));
+        some.delete("a").unwrap();
+        drop(received);
+        assert!(Fields::from_list(entries, budget.charge()).is_ok());
+    }
+
+    #[test]
+    fn a_set_that_is_refused_is_as_it_was_and_what_is_of_the_hop_is_not_taken_over() {
+        let mut some = fields();
+        some.append("a".into(), b"1".to_vec()).unwrap();
+        assert!(some.set("a", vec![b"2".to_vec(), b"x\ny".to_vec()]).is_err());
+        assert_eq!(some.get("a"), [b"1".to_vec()]);
+        let mut map = HeaderMap::new();
+        for name in ["host", "connection", "te", "upgrade", "x"] {
+            map.insert(name, HeaderValue::from_static("v"));
+        }
+        let names: Vec<String> = from_map(&map).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["host", "x"]);
     }
 
     #[test]

@@ -203,6 +203,9 @@ mod tests {
             assert!(Response::decode(&answer[..cut]).is_err(), "{cut}");
         }
         assert!(Request::decode(&[&bytes[..], b"x"].concat()).is_err());
+        for other in [0, 2] {
+            assert!(Request::decode(&[&[other], &bytes[1..]].concat()).is_err(), "version {other}");
+        }
     }
 
     #[test]
