@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use troupe_log::{Digest, Kind, SimDisk, Table};
+use troupe_log::{ByteCount, Digest, Kind, SimDisk, Table};
 use troupe_runtime::actor::message::CallError;
 use troupe_runtime::manifest::{ActorPattern, ActorSpec, Manifest, Messaging, Processes};
 use troupe_runtime::node::{Node, Outgoing};
@@ -246,7 +246,8 @@ async fn the_events_of_a_child_are_its_journal_also_of_one_that_has_ended() {
 async fn the_events_of_a_child_end_at_what_a_turn_may_record() {
     let node = node_with_components(&SimDisk::new()).await;
     let mut s = supervisor("s", "");
-    s.limits.max_turn_journal = troupe_log::ByteCount(64 << 10);
+    // A turn's first record holds its message.
+    (s.limits.payload, s.limits.max_turn_journal) = (ByteCount(64 << 10), ByteCount(64 << 10));
     node.start(s).await.unwrap();
     let child = said(&node, "s", "spawn|worker|total 7").await;
     said(&node, "s", &format!("events|{child}")).await;

@@ -459,11 +459,20 @@ type = "message-server"
     assert_eq!(served("port = 8080").as_deref(), Some("127.0.0.1:8080"));
     assert_eq!(served("port = 1\nhost = \"0.0.0.0\"").as_deref(), Some("0.0.0.0:1"));
 
+    let supervisor = format!("{bare}\n[[handler]]\ntype = \"supervisor\"\n");
+    let any = read(&supervisor).unwrap().actors.remove(0);
+    assert_eq!(any.grants.processes.unwrap().spawn, ["*"]);
+    let named = format!("{supervisor}components = {{ worker = \"counter.wasm\" }}");
+    let named = read(&named).unwrap().actors.remove(0);
+    assert_eq!(named.grants.processes.unwrap().spawn, ["worker"]);
+    assert!(named.components.contains_key("worker"));
+
     let cases = [
         ("[[handler]]\ntype = \"wasi-http\"\nport = 65536", "is no port"),
         ("[[handler]]\ntype = \"wasi-http\"\nhost = \"example.com\"", "is \"example.com\""),
         ("[[handler]]\ntype = \"randon\"", "the nearest known handler is \"random\""),
-        ("[[handler]]\ntype = \"supervisor\"", "manifest.toml:5:8: the handler \"supervisor\" is not supported"),
+        ("[[handler]]\ntype = \"supervisor\"\nspawn = [\"x\"]", "the nearest known key is `components`"),
+        ("[[handler]]\ntype = \"supervisor\"\ncomponents = 3", "components"),
         ("[[handler]]\ntype = \"random\"\nmax_int = -3", "max_int"),
         ("[[handler]]\ntype = \"random\"\nsed = 3", "the nearest known key is `seed`"),
         (
