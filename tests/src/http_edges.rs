@@ -110,6 +110,8 @@ async fn what_a_request_leaves_out_is_what_the_interface_says() {
     assert_eq!(said(&node, "late-write", &peer.url("/echo")).await, "200 yes in time");
     assert_eq!(said(&node, "post-finished", &format!("{}|", peer.url("/echo"))).await, "200 yes ");
     assert_eq!(peer.asked()[3].headers["content-length"], "0", "a POST without bytes says so");
+    assert_eq!(said(&node, "dropped", &peer.url("/echo")).await, "err: ErrorCode::HttpProtocolError");
+    assert_eq!(peer.asked().len(), 4, "half a body does not leave");
     replayed(&node).await;
     node.close().await.unwrap();
 }

@@ -8,6 +8,7 @@ use troupe_log::{ByteCount, Kind, SimDisk, WallTime};
 use troupe_runtime::manifest::{ActorSpec, ClockGrant, Environment};
 use troupe_runtime::node::Node;
 
+use crate::durations::{MINUTE, Manual, node_with};
 use crate::support::{ask, count, node_on, power_cut, replay};
 use crate::wasi_calls::probe;
 
@@ -62,6 +63,34 @@ async fn scaled_clocks_run_faster_and_what_is_waited_for_is_over_by_them() {
         ("monotonic-clock#subscribe-instant", "1800000", "waited"),
     ];
     each_time(scaled, &waits).await;
+}
+
+/// Both clocks go as fast, by a clock of the node that is set by hand; also after a power cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_clocks_are_scaled_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut scaled = probe(folder.path());
+    scaled.grants.time = ClockGrant { scale: NonZeroU32::new(10).unwrap(), ..ClockGrant::default() };
+    let (disk, clock) = (SimDisk::new(), Manual::new());
+    let node = node_with(&disk, &clock).await;
+    node.start(scaled).await.unwrap();
+    let both = async |node: &Node| {
+        let wall: f64 = says(node, "wall-clock#now", "").await.parse().unwrap();
+        let monotonic: u64 = says(node, "monotonic-clock#now", "").await.parse().unwrap();
+        (wall, monotonic / 1_000_000_000)
+    };
+    let before = both(&node).await;
+    clock.advance(MINUTE);
+    let behind = both(&node).await;
+    assert_eq!((behind.0 - before.0, behind.1 - before.1), (600.0, 600));
+    node.sync().await.unwrap();
+    let node = node_with(&power_cut(node, &disk), &clock).await;
+    let again = both(&node).await;
+    clock.advance(MINUTE);
+    let behind = both(&node).await;
+    assert_eq!((behind.0 - again.0, behind.1 - again.1), (600.0, 600));
+    replay(&node, "probe", "probe").await.unwrap();
+    node.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,6 +55,7 @@ impl gen_server::Guest for Guest {
             "bare" => bare(url, body),
             "two" => two(url),
             "late-write" => late_write(url),
+            "dropped" => dropped(url),
             "kept-clones" => kept_clones(body.parse().unwrap_or(0)),
             "wrong-length" => wrong_length(url),
             "fields" => Ok(fields()),
@@ -206,6 +207,16 @@ fn late_write(url: &str) -> Result<String, ErrorCode> {
     OutgoingBody::finish(out, None)?;
     assert!(matches!(stream.write(b"late"), Err(StreamError::Closed)));
     assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+    whole(future)
+}
+
+/// Lets go of a body that is not finished.
+fn dropped(url: &str) -> Result<String, ErrorCode> {
+    let request = request(&Method::Post, url, Fields::new());
+    let out = request.body().unwrap();
+    let future = handle(request, None)?;
+    out.write().unwrap().blocking_write_and_flush(b"half").unwrap();
+    drop(out);
     whole(future)
 }
 
