@@ -241,6 +241,9 @@ async fn a_streamed_request_that_a_power_cut_ends_is_dead() {
     assert_eq!(text(get(&again, "/count").await).await, (200, "2".to_owned()));
     assert!(count(&node, "web", Kind::Resume).await >= 1);
     assert_eq!(count(&node, "web", Kind::Fault).await, 0, "its handler was told by its stream");
+    let journal = node.journal(&id("web")).await.unwrap().read_all().unwrap();
+    let answer = b"did not survive the restart";
+    assert!(journal.windows(answer.len()).any(|bytes| bytes == answer), "its answer says so");
     replayed(&node).await;
     again.close().await;
     node.close().await.unwrap();

@@ -58,6 +58,7 @@ pub struct ActorError {
 }
 
 type Accepted = (Result<(Bytes, (ChannelAccept,)), String>,);
+type Open = TypedFunc<(State, (String, Payload)), Accepted>;
 type Callback<P> = TypedFunc<(State, P), Stated>;
 
 /// Which there are.
@@ -73,7 +74,7 @@ pub(super) struct Exports {
 
 /// The same in one instance.
 pub(super) struct Functions {
-    open: Option<TypedFunc<(State, (String, Payload)), Accepted>>,
+    open: Option<Open>,
     message: Option<Callback<(String, Payload)>>,
     close: Option<Callback<(String,)>>,
     error: Option<Callback<(String, ActorError)>>,
