@@ -114,6 +114,25 @@ type Answer = Result<Response<BoxBody<Bytes, Infallible>>, Infallible>;
 async fn answer(request: Request<Incoming>, asked: Arc<Mutex<Vec<Asked>>>, mut held: watch::Receiver<bool>) -> Answer {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or(String::new(), |path| path.to_string());
+    if head.uri.path() == "/as-it-comes" {
+        asked.lock().unwrap().push(Asked {
+            method: head.method.to_string(),
+            version: head.version,
+            path: path.clone(),
+            headers: head.headers.clone(),
+            body: Vec::new(),
+            trailers: None,
+        });
+        if path.ends_with("?held") {
+            let _ = held.wait_for(|open| *open).await;
+        }
+        // One that is cut ends the answer in the middle, too.
+        let parts = futures_util::stream::unfold(body, |mut body| async move {
+            let frame = body.frame().await?;
+            Some((Ok(frame.unwrap_or_else(|_| Frame::data(Bytes::from_static(b"(cut)")))), body))
+        });
+        return Ok(Response::new(BodyExt::boxed(StreamBody::new(parts))));
+    }
     let body = body.collect().await.unwrap();
     let trailers = body.trailers().cloned();
     let body = body.to_bytes();

@@ -38,6 +38,7 @@ mod front_support;
 mod fuzz;
 mod http_actors;
 mod http_edges;
+mod http_outgoing;
 mod http_peer;
 mod http_requests;
 mod http_streams;

@@ -29,6 +29,8 @@ pub struct HttpGrant {
     pub max_response: ByteCount,
     /// For each phase: to connect, to the response's head, between two parts of its body.
     pub timeout: Duration,
+    /// When bodies of requests leave.
+    pub bodies: Bodies,
 }
 
 /// Held in memory until it is sent.
@@ -48,6 +50,7 @@ impl Default for HttpGrant {
             max_request: ByteCount(1 << 20),
             max_response: ByteCount(16 << 20),
             timeout: Duration::from_secs(30),
+            bodies: Bodies::default(),
         }
     }
 }
@@ -99,7 +102,11 @@ impl HttpGrant {
         let _ = write!(text, ", methods = {}", list(self.methods.iter().cloned()));
         let _ = write!(text, ", private = {}, repeat = {}", self.private, self.repeat);
         let _ = write!(text, ", max-request = \"{}\", max-response = \"{}\"", self.max_request, self.max_response);
-        let _ = write!(text, ", timeout = \"{}\" }}", write_duration(self.timeout));
+        let _ = write!(text, ", timeout = \"{}\"", write_duration(self.timeout));
+        if self.bodies == Bodies::Streamed {
+            text.push_str(", bodies = \"streamed\"");
+        }
+        text.push_str(" }");
         text
     }
 
@@ -108,7 +115,7 @@ impl HttpGrant {
         if !entry.is_section() {
             return Ok(entry.bool()?.then(HttpGrant::all));
         }
-        let keys = ["hosts", "methods", "private", "repeat", "max-request", "max-response", "timeout"];
+        let keys = ["hosts", "methods", "private", "repeat", "max-request", "max-response", "timeout", "bodies"];
         let section = entry.section(&keys)?;
         if section.entries().is_empty() {
             return Ok(Some(HttpGrant::all()));
@@ -127,6 +134,7 @@ impl HttpGrant {
                 "repeat" => grant.repeat = entry.bool()?,
                 "max-request" => grant.max_request = size(&entry, MOST_REQUEST)?,
                 "max-response" => grant.max_response = size(&entry, MOST_RESPONSE)?,
+                "bodies" => grant.bodies = entry.word(&Bodies::WORDS)?,
                 _ => {
                     grant.timeout = entry.duration()?;
                     if grant.timeout.is_zero() || grant.timeout > MOST_TIMEOUT {
@@ -235,13 +243,15 @@ pub struct Serving {
     pub bodies: Bodies,
 }
 
-/// How bodies of requests that are served come and go.
+/// How bodies of requests come and go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Bodies {
-    /// That of a request is there before its turn begins; neither is longer than `limits.payload`.
+    /// That of a request that is served is there before its turn begins, and neither is longer than `limits.payload`; that of
+    /// one that is made leaves when it is finished.
     #[default]
     Whole,
-    /// That of a request comes while it is read, and neither has a bound but what the turn may use.
+    /// That of a request that is served comes while it is read, and neither has a bound but what the turn may use; that of one
+    /// that is made leaves while it is written.
     Streamed,
 }
 

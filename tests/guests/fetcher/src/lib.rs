@@ -58,6 +58,8 @@ impl gen_server::Guest for Guest {
             "dropped" => dropped(url),
             "kept-clones" => kept_clones(body.parse().unwrap_or(0)),
             "wrong-length" => wrong_length(url),
+            "as-it-comes" => as_it_comes(url, body, true),
+            "given-up" => as_it_comes(url, body, false),
             "fields" => Ok(fields()),
             "many-fields" => Ok(many_fields()),
             "large-body" => large_body(url, body.parse().unwrap_or(0)),
@@ -195,6 +197,37 @@ fn two(url: &str) -> Result<String, ErrorCode> {
     let futures = [(), ()].map(|()| handle(request(&Method::Get, url, Fields::new()), None));
     let said = futures.map(|future| future.and_then(whole).unwrap_or_else(|error| format!("err: {error:?}")));
     Ok(said.join(", "))
+}
+
+/// Writes the parts, between commas, each once the one before it has come back; then finishes, or gives up.
+fn as_it_comes(url: &str, parts: &str, finish: bool) -> Result<String, ErrorCode> {
+    let request = request(&Method::Post, url, Fields::new());
+    let out = request.body().unwrap();
+    let future = handle(request, None)?;
+    let (mut said, mut written) = (String::new(), 0);
+    let mut back = None;
+    {
+        let stream = out.write().unwrap();
+        for part in parts.split(',') {
+            stream.blocking_write_and_flush(part.as_bytes()).unwrap();
+            written += part.len();
+            if back.is_none() {
+                let response = head(&future)?;
+                let body = response.consume().unwrap();
+                back = Some((body.stream().unwrap(), body, response));
+            }
+            let (input, ..) = back.as_ref().unwrap();
+            while said.len() < written {
+                said.push_str(&String::from_utf8_lossy(&input.blocking_read(1000).unwrap()));
+            }
+        }
+    }
+    match finish {
+        true => OutgoingBody::finish(out, None)?,
+        false => drop(out),
+    }
+    let (input, ..) = back.as_ref().unwrap();
+    Ok(format!("{said} {}", rest(input)?))
 }
 
 /// Writes to a body that is finished.

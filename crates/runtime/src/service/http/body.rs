@@ -132,6 +132,19 @@ impl Writing {
         self.to = Some(to);
     }
 
+    /// Who took it in an earlier life is gone: nothing more can be written.
+    pub fn cut(&mut self) {
+        self.to = Some(Arc::new(ToClient::lost_already()));
+    }
+
+    /// The trailers of one that is finished, with none or some; none of one that was given up.
+    pub fn trailers(&mut self) -> Option<Option<Entries>> {
+        match &mut self.end {
+            Some(End::Finished(trailers)) => Some(trailers.take()),
+            _ => None,
+        }
+    }
+
     /// Where it leaves.
     pub fn to(&self) -> Option<&Arc<ToClient>> {
         self.to.as_ref()

@@ -32,6 +32,7 @@ use super::address::is_public;
 use super::body::{Part, Reading};
 use super::fields::{self, Entries};
 use super::parts::Arrived;
+use super::streaming::{FromActor, Piece, What};
 use super::types::{DnsErrorPayload, ErrorCode, Method};
 use crate::actor::message::Gate;
 use crate::boundary::Services;
@@ -87,6 +88,8 @@ pub struct Terms {
     pub between_bytes: Duration,
     /// It may be sent again after a crash.
     pub repeatable: bool,
+    /// Its body leaves while it is written.
+    pub streamed: bool,
 }
 
 /// What comes of it.
@@ -109,6 +112,8 @@ pub struct Sending {
     pub place: Option<Charge>,
     /// What it takes of the actor's budget, until its exchange is over.
     pub held: Vec<Charge>,
+    /// Where a body comes from that leaves while it is written.
+    pub body: Option<FromActor>,
     reply: oneshot::Sender<Arrival>,
 }
 
@@ -116,7 +121,7 @@ impl Sending {
     /// A request, and where its response comes.
     pub fn new(request: Prepared, terms: Terms) -> (Sending, oneshot::Receiver<Arrival>) {
         let (reply, coming) = oneshot::channel();
-        (Sending { request, terms, place: None, held: Vec::new(), reply }, coming)
+        (Sending { request, terms, place: None, held: Vec::new(), body: None, reply }, coming)
     }
 
     /// It is not sent.
@@ -127,7 +132,8 @@ impl Sending {
     /// It was sent in an earlier life.
     pub fn recall(self) {
         let (reply, _) = oneshot::channel();
-        let again = Sending { reply, place: None, held: self.held, request: self.request, terms: self.terms };
+        let again =
+            Sending { reply, place: None, held: self.held, body: None, request: self.request, terms: self.terms };
         let _ = self.reply.send(Arrival::Recalled(Box::new(again)));
     }
 
@@ -140,12 +146,19 @@ impl Sending {
 
     /// Sends it, once the gate is open. Ends early when nobody waits for the response any more.
     pub fn start(self, node: Arc<dyn Services>, gate: Gate) {
-        let Sending { request, terms, place, held, mut reply } = self;
+        let Sending { request, terms, place, held, body, mut reply } = self;
         tokio::spawn(async move {
             let exchanged = async {
                 let opened = gate.open(&**node.store()).await;
                 opened.map_err(|_| ErrorCode::internal("the log has stopped"))?;
-                exchange(&*node, request, terms).await
+                let (body, written) = match body {
+                    None => (None, None),
+                    Some(from) => {
+                        let (parts, written) = written(node.clone(), from);
+                        (Some(parts), Some(written))
+                    }
+                };
+                exchange(&*node, (request, body), written, terms).await
             };
             let exchanged = tokio::select! {
                 exchanged = exchanged => exchanged,
@@ -193,7 +206,34 @@ async fn within<T>(
 
 type Exchanged = (u16, Entries, Incoming, Connection);
 
-async fn exchange(node: &dyn Services, request: Prepared, terms: Terms) -> Result<Exchanged, ErrorCode> {
+/// Hands on what an actor writes of a body, each part once what led to it is durable; and when it has ended.
+fn written(node: Arc<dyn Services>, mut from: FromActor) -> (mpsc::Receiver<Part>, oneshot::Receiver<()>) {
+    let (parts, body) = mpsc::channel(1);
+    let (ended, written) = oneshot::channel();
+    tokio::spawn(async move {
+        while let Some(Piece { gate, what }) = from.next().await {
+            let part = match (gate.open(&**node.store()).await, what) {
+                (Err(_), _) => Part::End(Err(ErrorCode::internal("the log has stopped"))),
+                (Ok(()), What::Data(bytes)) => Part::Data(bytes),
+                (Ok(()), What::End(trailers)) => Part::End(Ok(trailers)),
+                (Ok(()), What::Head(..)) => continue,
+            };
+            let over = matches!(part, Part::End(_));
+            if parts.send(part).await.is_err() || over {
+                break;
+            }
+        }
+        let _ = ended.send(());
+    });
+    (body, written)
+}
+
+async fn exchange(
+    node: &dyn Services,
+    (request, body): (Prepared, Option<mpsc::Receiver<Part>>),
+    written: Option<oneshot::Receiver<()>>,
+    terms: Terms,
+) -> Result<Exchanged, ErrorCode> {
     let connecting = async {
         let stream = connect(node, &request, terms).await?;
         if !request.tls {
@@ -205,7 +245,7 @@ async fn exchange(node: &dyn Services, request: Prepared, terms: Terms) -> Resul
         handshake(stream, second).await
     };
     let (sender, connection) = within(node, terms.connect, ErrorCode::ConnectionTimeout, connecting).await?;
-    let request = to_hyper(request, matches!(sender, Sender::Two(_)))?;
+    let request = to_hyper(request, body, matches!(sender, Sender::Two(_)))?;
     let asked = async {
         let asked = match sender {
             Sender::One(mut sender) => sender.send_request(request).await,
@@ -213,7 +253,20 @@ async fn exchange(node: &dyn Services, request: Prepared, terms: Terms) -> Resul
         };
         asked.map_err(|error| of_hyper(&error))
     };
-    let response = within(node, terms.first_byte, ErrorCode::HttpResponseTimeout, asked).await?;
+    let mut asked = std::pin::pin!(asked);
+    // The time of a server begins when it has all of the request.
+    let early = match written {
+        None => None,
+        Some(written) => tokio::select! {
+            biased;
+            asked = &mut asked => Some(asked?),
+            _ = written => None,
+        },
+    };
+    let response = match early {
+        Some(response) => response,
+        None => within(node, terms.first_byte, ErrorCode::HttpResponseTimeout, asked).await?,
+    };
     let (head, body) = response.into_parts();
     let headers = fields::from_map(&head.headers);
     if fields::size(&headers) > fields::MAX_FIELDS {
@@ -272,8 +325,8 @@ async fn look_up(host: String, port: u16) -> Result<Vec<SocketAddr>, ErrorCode> 
 
 /// What the connection speaks.
 enum Sender {
-    One(http1::SendRequest<Gathered>),
-    Two(http2::SendRequest<Gathered>),
+    One(http1::SendRequest<Sent>),
+    Two(http2::SendRequest<Sent>),
 }
 
 /// As TLS names it.
@@ -298,7 +351,11 @@ where
     Ok((Sender::One(sender), Connection(driven)))
 }
 
-fn to_hyper(request: Prepared, second: bool) -> Result<http::Request<Gathered>, ErrorCode> {
+fn to_hyper(
+    request: Prepared,
+    parts: Option<mpsc::Receiver<Part>>,
+    second: bool,
+) -> Result<http::Request<Sent>, ErrorCode> {
     let Prepared { method, authority, path, headers, body, .. } = request;
     // The second version names the host in the address, and knows nothing of connections.
     let path = if second { format!("https://{authority}{path}") } else { path };
@@ -315,9 +372,12 @@ fn to_hyper(request: Prepared, second: bool) -> Result<http::Request<Gathered>, 
             all.insert(header::CONNECTION, HeaderValue::from_static("close, te"));
         }
         all.insert(header::TE, HeaderValue::from_static("trailers"));
-        // The length is that of the body which is there.
-        all.remove(header::CONTENT_LENGTH);
-        if let Some((_, Some(trailers))) = &body {
+        // The length is that of the body which is there; of one that is still written it is what was declared, if it was.
+        if parts.is_none() {
+            all.remove(header::CONTENT_LENGTH);
+        }
+        if parts.is_some() {
+        } else if let Some((_, Some(trailers))) = &body {
             // It is sent in chunks, and only what is announced is sent.
             let names: Vec<&str> = trailers.iter().map(|(name, _)| name.as_str()).collect();
             if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
@@ -327,7 +387,11 @@ fn to_hyper(request: Prepared, second: bool) -> Result<http::Request<Gathered>, 
             all.insert(header::CONTENT_LENGTH, length.into());
         }
     }
-    made.body(Gathered::new(body)).map_err(|_| ErrorCode::HttpRequestUriInvalid)
+    let body = match parts {
+        None => Sent::Whole(Gathered::new(body)),
+        Some(parts) => Sent::Parts(parts),
+    };
+    made.body(body).map_err(|_| ErrorCode::HttpRequestUriInvalid)
 }
 
 /// Hands the body's parts on, as fast as they are taken.
@@ -364,6 +428,50 @@ async fn pump(node: &dyn Services, terms: Terms, mut body: Incoming, parts: mpsc
         let ended = matches!(part, Part::End(_));
         if parts.send(part).await.is_err() || ended {
             return;
+        }
+    }
+}
+
+/// The body of a request.
+enum Sent {
+    /// All of it.
+    Whole(Gathered),
+    /// As it is written.
+    Parts(mpsc::Receiver<Part>),
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = ErrorCode;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ErrorCode>>> {
+        match &mut *self {
+            Sent::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Sent::Parts(parts) => parts.poll_recv(context).map(|part| match part {
+                Some(Part::Data(bytes)) => Some(Ok(Frame::data(bytes))),
+                Some(Part::End(end)) => {
+                    let end = end.map(|trailers| trailers.map(|trailers| Frame::trailers(fields::to_map(&trailers))));
+                    // Nothing comes behind it.
+                    *self = Sent::Whole(Gathered::new(None));
+                    end.transpose()
+                }
+                // Whoever wrote it went away.
+                None => Some(Err(ErrorCode::HttpProtocolError)),
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Sent::Whole(body) if body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        match self {
+            Sent::Whole(body) => body.size_hint(),
+            Sent::Parts(_) => http_body::SizeHint::default(),
         }
     }
 }

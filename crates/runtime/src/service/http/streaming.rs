@@ -1,4 +1,4 @@
-//! A response that leaves while its handler still writes it.
+//! A response that leaves while its handler still writes it, and requests whose bodies do.
 //!
 //! Three sides: the handler's body ([`Writing`](super::body::Writing)) holds what is written; [`Going`] decides what of it may
 //! leave and hands it over; [`FromActor`] is where the gateway takes it. Promises: what is handed over was committed, and
@@ -49,6 +49,8 @@ pub enum What {
     Head(u16, Entries),
     /// Bytes of the body.
     Data(Bytes),
+    /// The end of a request's body, with its trailers.
+    End(Option<Entries>),
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +86,13 @@ impl ToClient {
     /// True once something was handed over to a client that is gone: nobody reads what is written.
     pub fn lost(&self) -> bool {
         self.begun() && self.gone()
+    }
+
+    /// To nobody any more.
+    pub fn lost_already() -> ToClient {
+        let (to, _) = pair();
+        to.begun.store(true, SeqCst);
+        to
     }
 
     /// Whether the client is gone.
@@ -147,7 +156,7 @@ impl Drop for FromActor {
     }
 }
 
-/// The response of the turn in hand, if it may leave before the turn ends. Shared by the guest and by whoever sees it park.
+/// The response of the turn in hand, if it may leave before the turn ends, and requests whose bodies are still written. Shared by the guest and by whoever sees it park.
 #[derive(Clone, Debug, Default)]
 pub struct Going(Arc<Shared>);
 
@@ -155,6 +164,9 @@ pub struct Going(Arc<Shared>);
 struct Shared {
     there: AtomicBool,
     response: Mutex<Option<Leaving>>,
+    /// How many requests leave while they are written.
+    asking: AtomicUsize,
+    requests: Mutex<Vec<Leaving>>,
 }
 
 #[derive(Debug)]
@@ -164,6 +176,8 @@ struct Leaving {
     body: Written,
     /// How much of the body may leave, behind this.
     free: (u64, Gate),
+    /// The end of a request may leave too.
+    end: Option<Option<Entries>>,
     last: NodeTime,
 }
 
@@ -171,9 +185,18 @@ impl Going {
     /// The handler has handed its response out.
     pub fn begin(&self, to: Arc<ToClient>, head: (u16, Entries), body: Written, now: NodeTime) {
         body.lock().leaves(to.clone());
-        let leaving = Leaving { to, head: Some(head), body, free: (0, Gate::default()), last: now };
+        let leaving = Leaving { to, head: Some(head), body, free: (0, Gate::default()), end: None, last: now };
         *self.0.response.lock() = Some(leaving);
         self.0.there.store(true, SeqCst);
+    }
+
+    /// A request has begun to leave; its body follows while it is written, also in later turns.
+    pub fn asks(&self, to: Arc<ToClient>, body: Written, now: NodeTime) {
+        body.lock().leaves(to.clone());
+        let leaving = Leaving { to, head: None, body, free: (0, Gate::default()), end: None, last: now };
+        let mut requests = self.0.requests.lock();
+        requests.push(leaving);
+        self.0.asking.store(requests.len(), SeqCst);
     }
 
     /// The turn is over.
@@ -185,7 +208,8 @@ impl Going {
 
     /// The turn has ended in order, and its last step is committed. What the answer holds is left to the answer.
     pub fn finish(&self) {
-        if !self.is_there() {
+        self.hand_over_requests(None);
+        if !self.answers() {
             return;
         }
         let long = self.0.response.lock().as_ref().is_some_and(|one| one.body.lock().streamed_size().is_some());
@@ -195,32 +219,52 @@ impl Going {
         self.end();
     }
 
-    /// Whether a response may leave.
+    /// Whether something may leave.
     pub fn is_there(&self) -> bool {
+        self.answers() || self.0.asking.load(SeqCst) > 0
+    }
+
+    fn answers(&self) -> bool {
         self.0.there.load(SeqCst)
     }
 
     /// Whether something of it has left.
     pub fn begun(&self) -> bool {
-        self.is_there() && self.0.response.lock().as_ref().is_some_and(|leaving| leaving.to.begun())
+        self.answers() && self.0.response.lock().as_ref().is_some_and(|leaving| leaving.to.begun())
     }
 
     /// What was written until now may leave, behind this gate.
     pub fn free(&self, gate: Gate) {
-        if self.is_there()
-            && let Some(leaving) = &mut *self.0.response.lock()
-        {
+        if !self.is_there() {
+            return;
+        }
+        if let Some(leaving) = &mut *self.0.response.lock() {
             leaving.free = (leaving.body.lock().size(), gate);
         }
+        let mut requests = self.0.requests.lock();
+        requests.retain_mut(|leaving| {
+            let mut body = leaving.body.lock();
+            leaving.free = (body.size(), gate);
+            if body.is_over() && leaving.end.is_none() {
+                leaving.end = body.trailers();
+                if leaving.end.is_none() {
+                    // It was given up: who reads it is told by an end that does not come.
+                    body.cut();
+                    return false;
+                }
+            }
+            true
+        });
+        self.0.asking.store(requests.len(), SeqCst);
     }
 
     /// Whether what was written should not wait any longer.
     pub fn is_due(&self, now: NodeTime) -> bool {
-        self.is_there()
-            && self.0.response.lock().as_ref().is_some_and(|leaving| {
-                let held = leaving.body.lock().held_back();
-                held >= CHUNK || (held > 0 && now.0.saturating_sub(leaving.last.0) >= AGE)
-            })
+        let due = |leaving: &Leaving| {
+            let held = leaving.body.lock().held_back();
+            held >= CHUNK || (held > 0 && now.0.saturating_sub(leaving.last.0) >= AGE)
+        };
+        self.is_there() && (self.0.response.lock().as_ref().is_some_and(due) || self.0.requests.lock().iter().any(due))
     }
 
     /// Hands over what may leave.
@@ -228,6 +272,7 @@ impl Going {
         if !self.is_there() {
             return;
         }
+        self.hand_over_requests(now);
         let mut response = self.0.response.lock();
         let Some(leaving) = &mut *response else { return };
         let (until, gate) = leaving.free;
@@ -240,6 +285,28 @@ impl Going {
         }
         leaving.to.hand_over(gate, What::Data(bytes));
         leaving.last = now.unwrap_or(leaving.last);
+    }
+
+    fn hand_over_requests(&self, now: Option<NodeTime>) {
+        if self.0.asking.load(SeqCst) == 0 {
+            return;
+        }
+        let mut requests = self.0.requests.lock();
+        requests.retain_mut(|leaving| {
+            let (until, gate) = leaving.free;
+            let bytes = leaving.body.lock().take_until(until);
+            if !bytes.is_empty() {
+                leaving.to.hand_over(gate, What::Data(bytes));
+                leaving.last = now.unwrap_or(leaving.last);
+            }
+            if let Some(trailers) = leaving.end.take() {
+                leaving.to.hand_over(gate, What::End(trailers));
+                leaving.body.lock().cut();
+                return false;
+            }
+            !leaving.to.gone()
+        });
+        self.0.asking.store(requests.len(), SeqCst);
     }
 }
 
@@ -271,6 +338,34 @@ mod tests {
         assert!(matches!(from.next().await.unwrap().what, What::Data(bytes) if bytes == "two"));
         assert_eq!(body.lock().finish(None), Ok(()));
         assert_eq!(body.lock().whole(), Ok((b"onetwo".to_vec(), None)), "the answer is whole all the same");
+    }
+
+    #[tokio::test]
+    async fn the_body_of_a_request_follows_over_turns_and_its_end_comes_once_it_is_free() {
+        let ((to, mut from), going, body) = (pair(), Going::default(), written());
+        going.asks(Arc::new(to), body.clone(), NodeTime(0));
+        body.lock().write(b"one").unwrap();
+        going.hand_over(None);
+        assert!(from.next_now().is_none(), "nothing was committed");
+        going.free(Gate::default());
+        going.finish();
+        going.end();
+        assert!(matches!(from.next().await.unwrap().what, What::Data(bytes) if bytes == "one"));
+        body.lock().write(b"two").unwrap();
+        assert_eq!(body.lock().finish(Some(vec![("x".to_owned(), b"y".to_vec())])), Ok(()));
+        going.hand_over(None);
+        assert!(from.next_now().is_none() && going.is_there());
+        going.free(Gate::default());
+        going.hand_over(None);
+        assert!(matches!(from.next().await.unwrap().what, What::Data(bytes) if bytes == "two"));
+        assert!(matches!(from.next().await.unwrap().what, What::End(Some(trailers)) if trailers.len() == 1));
+        assert!(from.next().await.is_none() && !going.is_there());
+
+        let ((to, mut from), given_up) = (pair(), written());
+        going.asks(Arc::new(to), given_up.clone(), NodeTime(0));
+        given_up.lock().abandon();
+        going.free(Gate::default());
+        assert!(from.next().await.is_none(), "no end");
     }
 
     #[tokio::test]

@@ -147,7 +147,13 @@ async fn finish_live(guest: &mut Guest, (body, trailers): Finish) -> wasmtime::R
                 sending.held.push(writing.hand_on());
                 (sending, writing.whole())
             }
-            None => return Ok((Ok(()),)),
+            None => {
+                drop(writing);
+                if !guest.recorder.recording() {
+                    wrote(guest)?;
+                }
+                return Ok((Ok(()),));
+            }
         }
     };
     let (mut sending, whole) = sending;

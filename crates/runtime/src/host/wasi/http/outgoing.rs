@@ -2,8 +2,10 @@
 //!
 //! An immediate effect of the class of its method: GET, HEAD and OPTIONS are asked again after a crash; of others the outcome is
 //! unknown, unless the grant says `repeat`, and then they carry an `Idempotency-Key`. A request leaves when it was handed over and
-//! its body is finished, whichever comes last, behind the commit of the step and its gate.
+//! its body is finished, whichever comes last, behind the commit of the step and its gate; with `bodies = "streamed"` it leaves as
+//! it is handed over, what is written of its body follows by steps, and a crash leaves its outcome unknown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -12,9 +14,10 @@ use super::futures::Future;
 use super::requests::{Options, Request};
 use super::{behind, put, take};
 use crate::boundary::{Boundary, Effect, Extra, Guest};
-use crate::manifest::HttpGrant;
+use crate::manifest::{Bodies, HttpGrant};
 use crate::service::http::client::{Prepared, Sending, Terms};
 use crate::service::http::parts::{FutureResponse, OutgoingRequest, RequestOptions};
+use crate::service::http::streaming::pair;
 use crate::service::http::types::{ErrorCode, Scheme};
 
 type Handle = (Request, Option<Options>);
@@ -44,11 +47,16 @@ pub(super) fn link(boundary: &mut Boundary) -> wasmtime::Result<()> {
 fn class(guest: &mut Guest, (request, _): &Handle) -> Effect {
     let Some(request) = behind(guest, request) else { return Effect::Read };
     let Ok(request) = guest.table.get(&request) else { return Effect::Read };
-    if request.body.as_ref().is_some_and(|body| !body.lock().is_over()) {
-        return Effect::Read;
-    }
+    let open = request.body.as_ref().is_some_and(|body| !body.lock().is_over());
     match prepare(request, RequestOptions::default(), guest.about.grants.http.as_ref()) {
         Err(_) => Effect::Read,
+        Ok((_, terms)) if open => {
+            if terms.streamed {
+                Effect::Once
+            } else {
+                Effect::Read
+            }
+        }
         Ok((_, terms)) if terms.repeatable => Effect::Repeatable,
         Ok(_) => Effect::Once,
     }
@@ -96,6 +104,7 @@ fn prepare(
         first_byte: at_most(options.first_byte),
         between_bytes: at_most(options.between_bytes),
         repeatable: request.method.is_safe() || grant.repeat,
+        streamed: grant.bodies == Bodies::Streamed,
     };
     Ok((prepared, terms))
 }
@@ -135,6 +144,19 @@ async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result
     sending.held.push(head);
     if let Some(body) = request.body {
         let mut writing = body.lock();
+        if !writing.is_over() && terms.streamed {
+            drop(writing);
+            let (to, from) = pair();
+            sending.body = Some(from);
+            // Of what has left already only a part is known: it is not made again.
+            sending.terms.repeatable = false;
+            if start(guest, sending)? {
+                guest.http.going.asks(Arc::new(to), body, guest.node.node_time());
+            } else {
+                body.lock().cut();
+            }
+            return Ok((Ok(guest.table.push(FutureResponse::Coming(coming))?),));
+        }
         if !writing.is_over() {
             writing.waiting = Some(Box::new(sending));
             drop(writing);
@@ -152,8 +174,8 @@ async fn live(guest: &mut Guest, (request, options): Handle) -> wasmtime::Result
     Ok((Ok(guest.table.push(FutureResponse::Coming(coming))?),))
 }
 
-/// Sends it, if there is a place for one more.
-pub(super) fn start(guest: &mut Guest, mut sending: Sending) -> wasmtime::Result<()> {
+/// Sends it, if there is a place for one more; whether it does.
+pub(super) fn start(guest: &mut Guest, mut sending: Sending) -> wasmtime::Result<bool> {
     // What was handed over before a change of the grants may not be sent any more, or not so.
     let request = &sending.request;
     let usual = request.port == if request.tls { 443 } else { 80 };
@@ -166,18 +188,18 @@ pub(super) fn start(guest: &mut Guest, mut sending: Sending) -> wasmtime::Result
         None => {
             guest.recorder.deny("http");
             sending.fail(ErrorCode::HttpRequestDenied);
-            return Ok(());
+            return Ok(false);
         }
     }
     let mut place = guest.http.exchanges.charge();
     if place.add(1).is_err() {
         sending.fail(ErrorCode::ConnectionLimitReached);
-        return Ok(());
+        return Ok(false);
     }
     sending.place = Some(place);
     with_key(guest, &mut sending);
     sending.start(guest.node.clone(), guest.turn.seen);
-    Ok(())
+    Ok(true)
 }
 
 /// The key of a request that may be made twice and changes something: the effect's own id, unless the guest has set one.
@@ -200,6 +222,11 @@ fn replayed(guest: &mut Guest, (request, options): &Handle, (handled,): &Handled
     let Ok((prepared, terms)) = prepare(&request, options, guest.about.grants.http.as_ref()) else { return };
     let (mut sending, coming) = Sending::new(prepared, terms);
     match request.body {
+        Some(body) if !body.lock().is_over() && terms.streamed => {
+            body.lock().cut();
+            sending.terms.repeatable = false;
+            sending.recall();
+        }
         Some(body) if !body.lock().is_over() => body.lock().waiting = Some(Box::new(sending)),
         body => {
             sending.request.body = body.and_then(|body| body.lock().whole().ok());
