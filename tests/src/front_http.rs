@@ -47,7 +47,7 @@ fn a_manifest_of_theater_with_a_port_is_served_there() {
     assert_eq!(ask(&node, "/count"), (200, "1".to_owned()));
     node.kill();
     let node = here.node(&["manifest.toml"]);
-    assert_eq!(ask(&node, "/any/where"), (404, "nothing here".to_owned()), "the guest's own answer");
+    assert_eq!(ask(&node, "/any/thing"), (404, "nothing here".to_owned()), "the guest's own answer");
     assert_eq!(ask(&node, "/count"), (200, "3".to_owned()));
     node.stop();
     assert_eq!(here.run(&["replay", "web"]).code, 0);

@@ -471,7 +471,7 @@ type = "message-server"
         ("[[handler]]\ntype = \"wasi-http\"\nport = 65536", "is no port"),
         ("[[handler]]\ntype = \"wasi-http\"\nhost = \"example.com\"", "is \"example.com\""),
         ("[[handler]]\ntype = \"randon\"", "the nearest known handler is \"random\""),
-        ("[[handler]]\ntype = \"supervisor\"\nspawn = [\"x\"]", "the nearest known key is `components`"),
+        ("[[handler]]\ntype = \"supervisor\"\nkomponents = [\"x\"]", "the nearest known key is `components`"),
         ("[[handler]]\ntype = \"supervisor\"\ncomponents = 3", "components"),
         ("[[handler]]\ntype = \"random\"\nmax_int = -3", "max_int"),
         ("[[handler]]\ntype = \"random\"\nsed = 3", "the nearest known key is `seed`"),
