@@ -63,7 +63,7 @@ async fn says(bytes: &'static [u8]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_server_does_wrong_is_told_by_its_error() {
     let (node, _disk) = started(fetcher(HttpGrant::all())).await;
-    let long: &'static [u8] = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(100_000)).into_bytes().leak();
+    let long: &'static [u8] = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(200_000)).into_bytes().leak();
     let cases: [(&[u8], &str); 4] = [
         (b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc", "err: ErrorCode::HttpResponseIncomplete"),
         (b"nonsense\r\n\r\n", "err: ErrorCode::HttpProtocolError"),

@@ -116,10 +116,6 @@ async fn a_walk_stops_behind_the_turn_that_meets_a_condition() {
         let again = walk.newest().unwrap();
         assert_eq!((again.turn.last, &again.met[..]), (step.turn.last, &[1][..]));
     }
-    // What stands between two turns belongs to the later one; the first has the genesis record before it.
-    walk.go(0).await.unwrap();
-    assert!(walk.run(&[Break::Seq(Seq(0))]).await.unwrap());
-    assert_eq!(walk.turns(), 1);
     // A fork leaves out what a fault undid.
     let (add, _) = place(&mut walk, "add").await;
     let more = Edit::Message { message_type: None, payload: Some(b"7".to_vec()) };
