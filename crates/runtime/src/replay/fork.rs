@@ -375,6 +375,25 @@ fn says(text: &str, told: &str) -> bool {
     })
 }
 
+impl Player {
+    fn let_depart(&mut self) {
+        if let Some(recorder) = self.any_recorder() {
+            recorder.let_depart();
+        }
+    }
+
+    fn leave_rest(&mut self) {
+        if let Some(recorder) = self.any_recorder() {
+            // In a fork it notes, and never fails.
+            let _ = recorder.end_replay(String::new);
+        }
+    }
+
+    fn departed(&mut self) -> Vec<Departure> {
+        self.any_recorder().map(|recorder| recorder.departed()).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -415,24 +434,5 @@ mod tests {
         assert_eq!(encoded::<(u64,)>("2.5"), None);
         assert_eq!(encoded::<(Option<u32>,)>("5"), Some(vec![1, 5, 0, 0, 0]));
         assert_eq!(encoded::<(String,)>("5"), Some(vec![1, 0, 0, 0, b'5']));
-    }
-}
-
-impl Player {
-    fn let_depart(&mut self) {
-        if let Some(recorder) = self.any_recorder() {
-            recorder.let_depart();
-        }
-    }
-
-    fn leave_rest(&mut self) {
-        if let Some(recorder) = self.any_recorder() {
-            // In a fork it notes, and never fails.
-            let _ = recorder.end_replay(String::new);
-        }
-    }
-
-    fn departed(&mut self) -> Vec<Departure> {
-        self.any_recorder().map(|recorder| recorder.departed()).unwrap_or_default()
     }
 }
