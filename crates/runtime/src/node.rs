@@ -337,6 +337,11 @@ impl Node {
         if let Some(why) = self.core.why_halted() {
             return Err(Error::Internal { what: why.to_owned() });
         }
+        if crate::service::theater::resumed(&spec.init).is_some() {
+            return Err(Error::Invalid {
+                what: format!("{}: its init begins as the mark of a state to go on with", spec.id),
+            });
+        }
         let most = crate::component::MOST_MEMORY;
         if spec.limits.memory.0 > most {
             return Err(Error::Invalid {
@@ -391,7 +396,12 @@ impl Node {
             }
             None => Incarnation(0),
         };
-        folders::empty(&folders)?;
+        if let Err(error) = folders::empty(&folders) {
+            if let Some(cell) = &there {
+                cell.mailbox.abandon();
+            }
+            return Err(error);
+        }
         let entry = ActorEntry {
             incarnation,
             component: code.inspection.digest,

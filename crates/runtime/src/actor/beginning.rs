@@ -123,6 +123,7 @@ impl Executor {
             guest.keep_promise(&token, Err(ended_fault("another life began")));
         }
         let gate = guest.commit_turn().map_err(|error| self.core.halted(&format!("{error:#}")))?;
+        guest.http.going.finish();
         self.live = Some(live);
         self.core.has_instance(&self.cell);
         self.note_tip();

@@ -121,6 +121,7 @@ impl Executor {
                     }
                 }
                 Next::Restart => {
+                    self.errands_cut("another life begins").await;
                     if !Box::pin(self.restart()).await {
                         break;
                     }
@@ -147,13 +148,19 @@ impl Executor {
         errands.all_ended().await;
     }
 
+    /// The life that they are of ends, and they with it.
+    async fn errands_cut(&mut self, why: &str) {
+        if self.errands.is_some() {
+            self.errands_ended(Some(why)).await;
+            self.cell.life.lock().about.cut.clear();
+        }
+    }
+
     /// What a fault in an instance of a request means for the actor.
     async fn errand_faulted(&mut self, words: &str) -> bool {
         let supervision = self.cell.life.lock().config.supervision.clone();
-        if supervision.on_fault == OnFault::Fresh {
-            // The life that the others are of ends.
-            self.errands_ended(Some("another life begins")).await;
-            self.cell.life.lock().about.cut.clear();
+        if matches!(supervision.on_fault, OnFault::Fresh | OnFault::Stop) {
+            self.errands_cut("the life that it was of ends").await;
         }
         self.supervise(&supervision, words).await
     }
@@ -311,7 +318,9 @@ impl Executor {
     fn fresh_each_time(&self) -> Option<u32> {
         let life = self.cell.life.lock();
         let http = life.config.http.as_ref().filter(|_| life.status == Status::Ready)?;
-        (http.instance == Instance::PerRequest).then_some(http.parallel.get())
+        // What an actor shares with others it has as one: what two of its turns stage and wait for is not told apart.
+        let alone = life.code.as_ref().is_some_and(|code| code.inspection.is_alone());
+        (http.instance == Instance::PerRequest).then_some(if alone { http.parallel.get() } else { 1 })
     }
 
     /// Gives a message an instance of its own, beside those of others. The one that began the life takes the first.

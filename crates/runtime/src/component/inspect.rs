@@ -26,6 +26,13 @@ impl Inspection {
     }
 }
 
+impl Inspection {
+    /// Whether it imports nothing that it would share with other actors: of WASI all but key-value stores.
+    pub fn is_alone(&self) -> bool {
+        self.imports.iter().all(|import| import.starts_with("wasi:") && !import.starts_with("wasi:keyvalue/"))
+    }
+}
+
 /// What it imports and no node of this version provides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Missing {
@@ -87,6 +94,20 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_imports_nothing_but_wasi_shares_nothing() {
+        let of = |imports: &[&str]| Inspection {
+            digest: Digest([0; 32]),
+            size: 0,
+            imports: imports.iter().map(|import| (*import).to_owned()).collect(),
+            exports: Vec::new(),
+        };
+        assert!(of(&[]).is_alone() && of(&["wasi:http/types@0.2.3", "wasi:cli/stdout@0.2.0"]).is_alone());
+        for shares in ["wasi:keyvalue/store@0.2.0-draft", "troupe:actor/messaging@0.1.0", "bank:ledger/account@0.1.0"] {
+            assert!(!of(&["wasi:io/poll@0.2.0", shares]).is_alone(), "{shares}");
+        }
+    }
 
     #[test]
     fn what_is_no_component_is_refused_with_the_reason() {

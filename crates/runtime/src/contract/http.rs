@@ -101,6 +101,7 @@ fn arguments(
         _ if streamed => Reading::dead(),
         _ => Reading::whole(body, trailers),
     };
+    let message = guest.turn.message.as_ref().map(|message| message.id);
     let headers = Fields::received(headers, guest.http.values.charge())
         .map_err(|Full| LimitReached("the fields of the request are larger than limits.memory".to_owned()))?;
     let request = guest.table.push(IncomingRequest {
@@ -111,7 +112,7 @@ fn arguments(
         headers,
         body: Some(body),
     })?;
-    let outparam = guest.table.push(ResponseOutparam { slot, unbounded: streamed })?;
+    let outparam = guest.table.push(ResponseOutparam { message, slot, unbounded: streamed })?;
     let (mut request, mut outparam) = (request.rep(), outparam.rep());
     if guest.recorder.recording() {
         // The same numbers in every run: they are counted from the calls before.

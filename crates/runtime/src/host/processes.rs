@@ -62,6 +62,9 @@ async fn spawn_actor(
 async fn spawn(guest: &mut Guest, module: &str, initial: Vec<u8>, options: SpawnOptions) -> Result<ActorId, Error> {
     let reference = component(guest, module)?;
     let most = guest.about.limits.payload.0;
+    if crate::service::theater::resumed(&initial).is_some() {
+        return Err(Error::InvalidArgument("an initial state that begins as the mark of one to go on with".to_owned()));
+    }
     if initial.len() as u64 > most {
         return Err(Error::TooLarge(most));
     }

@@ -76,7 +76,15 @@ impl Node {
             }
         }?;
         Ok(match first {
-            Next::Answer(answer) => Exchanged::Whole(answer?),
+            Next::Answer(answer) => {
+                let answer = answer?;
+                if Response::is_kept(&answer) {
+                    Exchanged::Whole(answer)
+                } else {
+                    // A repeat of its turn wrote it, and has nobody who takes it.
+                    return Err(CallError::Unavailable("the response was too long to be kept".to_owned()));
+                }
+            }
             Next::Piece(Piece { what: What::Head(status, headers), .. }) => {
                 let frames = unfold(coming, |mut coming| async { Some((coming.frame().await?, coming)) });
                 Exchanged::Begun(status, headers, Box::pin(frames))

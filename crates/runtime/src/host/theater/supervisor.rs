@@ -56,6 +56,9 @@ fn text(error: Error) -> String {
 
 async fn spawn(guest: &mut Guest, (manifest, initial): Spawn) -> wasmtime::Result<Spawned> {
     let initial = initial.unwrap_or_default();
+    if theater::resumed(&initial).is_some() {
+        return Ok((Err("these bytes are the mark of a state to go on with: `resume` takes one".to_owned()),));
+    }
     Ok((begin_child(guest, &manifest, initial).await.map_err(text),))
 }
 

@@ -154,7 +154,7 @@ impl Sending {
                 let (body, written) = match body {
                     None => (None, None),
                     Some(from) => {
-                        let (parts, written) = written(node.clone(), from);
+                        let (parts, written) = written(node.clone(), from, terms.between_bytes);
                         (Some(parts), Some(written))
                     }
                 };
@@ -206,8 +206,11 @@ async fn within<T>(
 
 type Exchanged = (u16, Entries, Incoming, Connection);
 
+/// Whether a body that is written has been taken to its end.
+type Over = oneshot::Receiver<Result<(), ErrorCode>>;
+
 /// Hands on what an actor writes of a body, each part once what led to it is durable; and when it has ended.
-fn written(node: Arc<dyn Services>, mut from: FromActor) -> (mpsc::Receiver<Part>, oneshot::Receiver<()>) {
+fn written(node: Arc<dyn Services>, mut from: FromActor, most: Duration) -> (mpsc::Receiver<Part>, Over) {
     let (parts, body) = mpsc::channel(1);
     let (ended, written) = oneshot::channel();
     tokio::spawn(async move {
@@ -215,15 +218,23 @@ fn written(node: Arc<dyn Services>, mut from: FromActor) -> (mpsc::Receiver<Part
             let part = match (gate.open(&**node.store()).await, what) {
                 (Err(_), _) => Part::End(Err(ErrorCode::internal("the log has stopped"))),
                 (Ok(()), What::Data(bytes)) => Part::Data(bytes),
-                (Ok(()), What::End(trailers)) => Part::End(Ok(trailers)),
+                (Ok(()), What::End(trailers, charge)) => {
+                    // What waited here counted until now.
+                    drop(charge);
+                    Part::End(Ok(trailers))
+                }
                 (Ok(()), What::Head(..)) => continue,
             };
             let over = matches!(part, Part::End(_));
-            if parts.send(part).await.is_err() || over {
-                break;
+            let taken = async { parts.send(part).await.map_err(|_| ErrorCode::ConnectionTerminated) };
+            match within(&*node, most, ErrorCode::ConnectionWriteTimeout, taken).await {
+                Ok(()) if !over => {}
+                Err(late @ ErrorCode::ConnectionWriteTimeout) => return drop(ended.send(Err(late))),
+                // Its end, or the connection's, which says why itself.
+                Ok(()) | Err(_) => break,
             }
         }
-        let _ = ended.send(());
+        let _ = ended.send(Ok(()));
     });
     (body, written)
 }
@@ -231,7 +242,7 @@ fn written(node: Arc<dyn Services>, mut from: FromActor) -> (mpsc::Receiver<Part
 async fn exchange(
     node: &dyn Services,
     (request, body): (Prepared, Option<mpsc::Receiver<Part>>),
-    written: Option<oneshot::Receiver<()>>,
+    written: Option<Over>,
     terms: Terms,
 ) -> Result<Exchanged, ErrorCode> {
     let connecting = async {
@@ -260,7 +271,10 @@ async fn exchange(
         Some(written) => tokio::select! {
             biased;
             asked = &mut asked => Some(asked?),
-            _ = written => None,
+            written = written => {
+                written.unwrap_or(Ok(()))?;
+                None
+            }
         },
     };
     let response = match early {

@@ -87,6 +87,11 @@ impl Request {
 }
 
 impl Response {
+    /// Whether an encoded one has its body with it, long or none.
+    pub fn is_kept(bytes: &[u8]) -> bool {
+        bytes.first() != Some(&STREAMED)
+    }
+
     /// One of a status and a text.
     pub fn text(status: u16, text: &str) -> Response {
         let headers = vec![("content-type".to_owned(), b"text/plain; charset=utf-8".to_vec())];

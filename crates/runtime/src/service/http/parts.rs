@@ -1,5 +1,6 @@
 //! What stands behind the resources of `wasi:http/types` besides fields and bodies.
 
+use crate::actor::message::MessageId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,6 +97,8 @@ pub type Slot = Arc<Mutex<Option<Result<OutgoingResponse, ErrorCode>>>>;
 /// `resource response-outparam`.
 #[derive(Debug)]
 pub struct ResponseOutparam {
+    /// The message that it answers.
+    pub message: Option<MessageId>,
     /// The place.
     pub slot: Slot,
     /// The response may be longer than a message.

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use troupe_log::NodeTime;
 
+use super::Charge;
 use super::body::{Part, Written};
 use super::fields::Entries;
 use crate::actor::message::Gate;
@@ -49,8 +50,8 @@ pub enum What {
     Head(u16, Entries),
     /// Bytes of the body.
     Data(Bytes),
-    /// The end of a request's body, with its trailers.
-    End(Option<Entries>),
+    /// The end of a request's body, with its trailers, and what its bytes take of the actor's budget until here.
+    End(Option<Entries>, Charge),
 }
 
 #[derive(Debug, Default)]
@@ -300,7 +301,8 @@ impl Going {
                 leaving.last = now.unwrap_or(leaving.last);
             }
             if let Some(trailers) = leaving.end.take() {
-                leaving.to.hand_over(gate, What::End(trailers));
+                let charge = leaving.body.lock().hand_on();
+                leaving.to.hand_over(gate, What::End(trailers, charge));
                 leaving.body.lock().cut();
                 return false;
             }
@@ -358,7 +360,7 @@ mod tests {
         going.free(Gate::default());
         going.hand_over(None);
         assert!(matches!(from.next().await.unwrap().what, What::Data(bytes) if bytes == "two"));
-        assert!(matches!(from.next().await.unwrap().what, What::End(Some(trailers)) if trailers.len() == 1));
+        assert!(matches!(from.next().await.unwrap().what, What::End(Some(trailers), _) if trailers.len() == 1));
         assert!(from.next().await.is_none() && !going.is_there());
 
         let ((to, mut from), given_up) = (pair(), written());

@@ -210,19 +210,13 @@ pub(super) fn leaves(guest: &mut Guest, response: &OutgoingResponse, unbounded: 
 
 /// Something was written: hands it over if it should not wait for the end of the step.
 pub(in super::super) fn wrote(guest: &mut Guest) -> wasmtime::Result<()> {
-    if !guest.http.going.is_there() {
+    if !guest.http.going.is_there() || guest.turn.restricted {
         return Ok(());
-    }
-    let recording = guest.recorder.recording();
-    if !recording {
-        guest.http.going.free(guest.turn.seen);
     }
     let now = guest.node.node_time();
     if guest.http.going.is_due(now) {
-        if recording {
-            guest.check_journal()?;
-            guest.commit_step()?;
-        }
+        guest.check_journal()?;
+        guest.commit_step()?;
         guest.http.going.hand_over(Some(now));
     }
     Ok(())
@@ -274,7 +268,8 @@ pub(in super::super) async fn splice(
 
 /// What was written before leaves now if there is nothing to splice yet: who sends it may wait for that.
 pub(in super::super) fn about_to_splice(guest: &mut Guest, source: u32) {
-    if !guest.http.going.is_there() || guest.recorder.replaying() || !is_source(guest, source) {
+    let watched = guest.http.going.is_there() && !guest.recorder.replaying() && !guest.turn.restricted;
+    if !watched || !is_source(guest, source) {
         return;
     }
     let Some(real) = guest.recorder.resources.get(source) else { return };

@@ -89,7 +89,10 @@ fn outgoing(boundary: &mut Boundary) -> wasmtime::Result<()> {
                     Ok(response) => Ok(guest.table.delete(response)?),
                     Err(error) => Err(error),
                 };
-                if let Ok(response) = &response {
+                // One that was kept from an earlier turn has nobody who takes it.
+                if let Ok(response) = &response
+                    && outparam.message == guest.turn.message.as_ref().map(|message| message.id)
+                {
                     bodies::leaves(guest, response, outparam.unbounded);
                 }
                 *outparam.slot.lock() = Some(response);
