@@ -163,6 +163,12 @@ fn a_signed_head_shows_a_third_party_that_a_journal_was_not_rewritten() {
         let good = verify(arguments).ok();
         assert!(good.starts_with("good: ") && good.contains(&format!("signed by {key} at record ")), "{good}");
     }
+    // Another node signed what it exported; the head that was kept apart is held to its own key.
+    fs::remove_file(here.path().join(".troupe/node.key")).unwrap();
+    here.run(&["journal", "export", "actor", "--sign", "-o", "moved.journal"]).ok();
+    fs::copy(here.path().join("moved.journal"), there.path().join("moved.journal")).unwrap();
+    verify(&["moved.journal", "--key", key]).err(1);
+    verify(&["moved.journal", "--signed", "actor.signed", "--key", key]).ok();
     assert!(verify(&["own.journal"]).ok().contains("if you trust that key"));
     assert!(verify(&["own.journal", "--json"]).ok().contains("\"signed\":{"));
     there.run(&["replay", "own.journal"]).ok();
